@@ -1,0 +1,211 @@
+"""The plain values that every part of Portway speaks in.
+
+Not here: anything that acts, waits, or knows a protocol. Invariant: every value is
+frozen, and equal values are interchangeable.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from types import MappingProxyType
+
+IPAddress = IPv4Address | IPv6Address
+
+NO_FACTS: Mapping[str, str] = MappingProxyType({})
+
+
+class Side(StrEnum):
+    """Who a fault, a stream or a leg belongs to."""
+
+    CLIENT = "client"
+    SERVER = "server"
+    GATEWAY = "gateway"
+
+
+class Action(StrEnum):
+    """What a request does, in words that every protocol shares."""
+
+    CONNECT = "connect"
+    READ = "read"
+    WRITE = "write"
+    LIST = "list"
+    DELETE = "delete"
+    MANAGE = "manage"
+    SEND = "send"
+    RESOLVE = "resolve"
+
+
+class Reason(StrEnum):
+    """Why a request was not served. The word stands in the record."""
+
+    SYNTAX = "syntax"
+    TOO_LONG = "too-long"
+    UNSUPPORTED = "unsupported"
+    LOGIN = "login"
+    LOGIN_WRONG = "login-wrong"
+    LOGIN_UNAVAILABLE = "login-unavailable"
+    RULE = "rule"
+    DEFAULT = "default"
+    PORT = "port"
+    INSIDE = "inside"
+    CONNECTIONS = "connections"
+    RATE = "rate"
+    QUOTA = "quota"
+    FILTER = "filter"
+    UNSCANNED = "unscanned"
+    NAME = "name"
+    RESOLVER = "resolver"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    CONNECT_TIMEOUT = "connect-timeout"
+    TLS = "tls"
+    VIA = "via"
+    PROTOCOL = "protocol"
+    GONE = "gone"
+    TIMEOUT = "timeout"
+    IDLE = "idle"
+    BUSY = "busy"
+    DRAIN = "drain"
+    LOOP = "loop"
+
+
+class Outcome(StrEnum):
+    """How an exchange ended."""
+
+    OK = "ok"
+    REFUSED = "refused"  # the policy, or the gateway, said no
+    FAILED = "failed"  # a peer said no, or could not be reached
+    CUT = "cut"  # it broke off after bytes had moved
+    OPEN = "open"  # still going on
+    LOST = "lost"  # open when the gateway died
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A host and a port.
+
+    *host* is an address in its usual text form, without brackets, or a lower-case
+    name without a final dot. *port* is 1-65535, or 0 where it does not matter.
+    """
+
+    host: str
+    port: int
+
+    @property
+    def address(self) -> IPAddress | None:
+        """The host as an address, or None if it is a name."""
+        try:
+            return ip_address(self.host)
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if self.port else host
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A login as a client gave it; the password shows in no repr."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the client is to the policy; an empty *user* is nobody known.
+
+    *by* says how we know: ``password``, or empty.
+    """
+
+    user: str = ""
+    by: str = ""
+
+
+NOBODY = Identity()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One question to the policy.
+
+    *client* is the client's address. *host* is what the client named (an
+    `Endpoint.host`), *address* what would be dialled, or None while nobody has
+    resolved it. *path* is absolute, shown as UTF-8 with bytes that are none as
+    ``%XX``, or empty where the method has no path.
+    """
+
+    protocol: str
+    client: IPAddress
+    user: str
+    action: Action
+    method: str
+    host: str
+    port: int
+    address: IPAddress | None = None
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The policy's answer to an `Access`.
+
+    *rule* is the deciding rule's name and *rule_at* its ``FILE:LINE``; both are empty
+    when no rule matched. *reason* is None exactly when *allowed*. *reaches_inside*
+    says that the deciding rule names the inside, the network, or the host, so that
+    an address that counts as inside may be dialled.
+    """
+
+    allowed: bool
+    rule: str = ""
+    rule_at: str = ""
+    reason: Reason | None = None
+    because: str = ""
+    reaches_inside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of the ledger: one exchange that was answered.
+
+    *time* is its start in seconds since the epoch, *duration* in seconds. *url* never
+    holds a user name or a password. *status* is the protocol's own code, as text.
+    *facts* are further details, each a word and its text.
+    """
+
+    id: str
+    time: float
+    duration: float = 0.0
+    session: str = ""
+    seq: int = 0
+    protocol: str = ""
+    listener: str = ""
+    mode: str = ""
+    client: str = ""
+    client_port: int = 0
+    user: str = ""
+    by: str = ""
+    method: str = ""
+    action: str = ""
+    url: str = ""
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    address: str = ""
+    source: str = ""
+    verdict: str = ""
+    rule: str = ""
+    rule_at: str = ""
+    reason: str = ""
+    because: str = ""
+    outcome: Outcome = Outcome.OK
+    status: str = ""
+    error: str = ""
+    side: str = ""
+    ended_by: str = ""
+    bytes_up: int = 0
+    bytes_down: int = 0
+    server_login: str = ""
+    facts: Mapping[str, str] = NO_FACTS

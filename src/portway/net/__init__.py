@@ -1,0 +1,1 @@
+"""Sockets: streams over them, listening, dialling, resolving."""
