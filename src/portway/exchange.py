@@ -1,0 +1,320 @@
+"""The permit for one accountable thing, from the question to the record.
+
+Not here: who the client is and how its data ports are found (gate.py), nor the rules.
+Invariant: what is dialled is an address that was judged, and `close` leaves exactly
+one record.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import quote
+
+from portway.errors import PortwayError, Refused
+from portway.ledger.ids import new_id
+from portway.model import (
+    NO_FACTS,
+    Access,
+    Action,
+    Endpoint,
+    IPAddress,
+    Outcome,
+    Reason,
+    Record,
+    Side,
+    Verdict,
+)
+from portway.net.dataport import DataPort, open_data_port
+from portway.net.dial import dial
+from portway.net.guard import is_inside
+from portway.net.stream import SocketStream, Stream
+from portway.policy.rules import NeedsAddress
+from portway.relay.meter import Meter
+from portway.relay.pump import pump
+from portway.services import DataPorts, Services, Visitor
+
+SAFE_IN_URL = "/%!$&'()*+,;=:@~"
+
+
+class Exchange:
+    """The permit for one accountable thing, and the notes for its record.
+
+    It exists after a yes. How it ended is what `end` was last told; left alone, an
+    exchange ends well, or as the error says that it is closed with.
+    """
+
+    __slots__ = (
+        "_addresses",
+        "_closed",
+        "_ending",
+        "_facts",
+        "_by",
+        "_source",
+        "_start",
+        "_tick",
+        "_visitor",
+        "access",
+        "down",
+        "id",
+        "number",
+        "over",
+        "services",
+        "up",
+        "verdict",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        visitor: Visitor,
+        access: Access,
+        *,
+        number: int,
+        by: str = "",
+    ) -> None:
+        self.services = services
+        self.access = access
+        self.verdict = Verdict(allowed=True)
+        self.up = Meter()
+        self.down = Meter()
+        self.number = number
+        self.over: Callable[[], None] | None = None
+        self._visitor = visitor
+        self._by = by
+        self._start = services.clock()
+        self._tick = asyncio.get_running_loop().time()
+        self.id = new_id(self._start)
+        self._addresses: list[tuple[IPAddress, Verdict]] | None = None
+        self._source = ""
+        self._facts: dict[str, str] | None = None
+        self._ending: dict[str, str] = {}
+        self._closed = False
+
+    @property
+    def target(self) -> tuple[str, int, IPAddress | None]:
+        """Host, port, and the address dialled or to be dialled, if it is known."""
+        return self.access.host, self.access.port, self.access.address
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return asyncio.get_running_loop().time() - self._tick
+
+    async def judge(self) -> None:
+        """Ask the rules; resolve the name only where they read addresses.
+
+        Raises Refused if they say no, UpstreamError if the name has no address.
+        """
+        try:
+            self.verdict = self._decide(self.access)
+        except NeedsAddress:
+            await self._permitted()
+            return
+        if not self.verdict.allowed:
+            raise self._refusal()
+
+    def _decide(self, access: Access) -> Verdict:
+        verdict = self.services.rules.decide(access, self._start)
+        if access.address is None:
+            return verdict
+        if self.services.doors.is_ours(access.address, access.port):
+            return replace(verdict, allowed=False, reason=Reason.LOOP)
+        if verdict.reason is Reason.DEFAULT and is_inside(access.address):
+            return replace(verdict, reason=Reason.INSIDE)
+        return verdict
+
+    def _refusal(self) -> Refused:
+        reason = self.verdict.reason or Reason.DEFAULT
+        return Refused(reason, self.verdict.because, self.verdict)
+
+    async def _permitted(self) -> list[tuple[IPAddress, Verdict]]:
+        """Resolve the destination, once, and judge each of its addresses."""
+        if self._addresses is None:
+            found = await self.services.resolver.resolve(self.access.host)
+            judged = [
+                (address, self._decide(replace(self.access, address=address)))
+                for address in found
+            ]
+            self._addresses = [pair for pair in judged if pair[1].allowed]
+            self.verdict = (self._addresses or judged)[0][1]
+        if not self._addresses:
+            raise self._refusal()
+        return self._addresses
+
+    async def connect(
+        self, *, source: IPAddress | None = None, seconds: float = 10.0
+    ) -> SocketStream:
+        """Dial the destination: the very addresses that were judged.
+
+        Raises UpstreamError, or Refused when no address of the name may be reached.
+        """
+        if self.access.address is not None:
+            permitted = [(self.access.address, self.verdict)]
+        else:
+            permitted = await self._permitted()
+        stream = await dial(
+            [address for address, _ in permitted],
+            self.access.port,
+            source=source,
+            seconds=seconds,
+            host=self.access.host,
+        )
+        peer = stream.peer_address
+        for address, verdict in permitted:
+            if address == peer:
+                self.verdict = verdict
+        self.access = replace(self.access, address=peer)
+        self._source = stream.local.host
+        return stream
+
+    async def connect_data(
+        self, at: Endpoint, *, source: IPAddress | None = None, seconds: float = 10.0
+    ) -> SocketStream:
+        """Dial a data port at the server.
+
+        An address other than the server's own is judged as a connection to it first.
+        Raises UpstreamError, Refused.
+        """
+        address = at.address
+        if address is None:
+            raise Refused(Reason.SYNTAX)
+        if address != self.access.address:
+            other = replace(
+                self.access,
+                action=Action.CONNECT,
+                method="CONNECT",
+                host=at.host,
+                port=at.port,
+                address=address,
+                path="",
+            )
+            verdict = self._decide(other)
+            if not verdict.allowed:
+                raise Refused(verdict.reason or Reason.DEFAULT, verdict.because)
+        return await dial([address], at.port, source=source, seconds=seconds)
+
+    def listen(self, address: IPAddress, at: DataPorts) -> DataPort:
+        """Listen on *address* for one data connection from the server.
+
+        Raises Refused BUSY: no port is free.
+        """
+        server = self.access.address
+        return open_data_port(
+            address,
+            at.ports,
+            lambda peer: peer == server or any(peer in net for net in at.peers),
+            Side.SERVER,
+        )
+
+    async def transfer(
+        self,
+        source: Stream,
+        sink: Stream,
+        *,
+        up: bool = False,
+        length: int | None = None,
+    ) -> int:
+        """Move one payload from *source* to *sink*; *up* is toward the server.
+
+        Returns its bytes once the last one was handed to the sink's socket. Neither
+        stream is closed. Raises PeerError; what had moved by then is counted.
+        """
+        meter = self.up if up else self.down
+        return await pump(source, sink, meter, self.services.pipes, length=length)
+
+    def note(self, **facts: str) -> None:
+        """Add details to the record."""
+        if self._facts is None:
+            self._facts = facts
+        else:
+            self._facts.update(facts)
+
+    def end(self, outcome: Outcome, **ending: str) -> None:
+        """Say how it ended.
+
+        *ending* holds any of the record's ``status``, ``reason``, ``error``,
+        ``side``, ``ended_by`` and ``server_login``.
+        """
+        self._ending.update(ending, outcome=outcome)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Leave the record; only the first call does.
+
+        *error* is what broke the exchange off, if anything did, and counts where
+        `end` has said nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if error is not None and "outcome" not in self._ending:
+            self._ending.update(self._blame(error))
+        services = self.services
+        services.sink.take(self.record(self._ending.get("outcome", Outcome.OK)))
+        services.live.discard(self)
+        if self.over is not None:
+            self.over()
+
+    def _blame(self, error: BaseException) -> dict[str, str]:
+        moved = self.up.bytes or self.down.bytes
+        broken = Outcome.CUT if moved else Outcome.FAILED
+        if isinstance(error, Refused) and not moved:
+            if self.verdict.allowed:
+                self.verdict = replace(self.verdict, allowed=False, reason=error.reason)
+            return {"outcome": Outcome.REFUSED}
+        if isinstance(error, PortwayError):
+            return {
+                "outcome": broken,
+                "reason": error.reason,
+                "error": error.text,
+                "side": error.side,
+            }
+        if isinstance(error, asyncio.CancelledError):
+            return {"outcome": broken, "side": Side.GATEWAY}
+        return {"outcome": broken, "side": Side.GATEWAY, "error": type(error).__name__}
+
+    def record(self, outcome: Outcome | str = Outcome.OPEN) -> Record:
+        """Return the record as it would be now."""
+        access, verdict, ending = self.access, self.verdict, self._ending
+        door, client = self._visitor.door, self._visitor.client
+        return Record(
+            id=self.id,
+            time=self._start,
+            duration=self.age,
+            session=self._visitor.session,
+            seq=self.number,
+            protocol=door.protocol,
+            listener=door.listener,
+            mode=door.mode,
+            client=client.host,
+            client_port=client.port,
+            user=access.user,
+            by=self._by,
+            method=access.method,
+            action=access.action.value,
+            url=self._url(),
+            host=access.host,
+            port=access.port,
+            path=access.path,
+            address=str(access.address) if access.address else "",
+            source=self._source,
+            verdict="allow" if verdict.allowed else "deny",
+            rule=verdict.rule,
+            rule_at=verdict.rule_at,
+            reason=ending.get("reason", verdict.reason or ""),
+            because=verdict.because,
+            outcome=Outcome(outcome),
+            status=ending.get("status", ""),
+            error=ending.get("error", ""),
+            side=ending.get("side", ""),
+            ended_by=ending.get("ended_by", ""),
+            bytes_up=self.up.bytes,
+            bytes_down=self.down.bytes,
+            server_login=ending.get("server_login", ""),
+            facts=self._facts or NO_FACTS,
+        )
+
+    def _url(self) -> str:
+        door, access = self._visitor.door, self.access
+        port = 0 if access.port == door.port else access.port
+        path = quote(access.path, safe=SAFE_IN_URL) if access.path else ""
+        return f"{door.protocol}://{Endpoint(access.host, port)}{path}"

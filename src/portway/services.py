@@ -1,0 +1,74 @@
+"""What gates are made of, and what they know of their listener.
+
+Not here: anything that acts. Invariant: a `Services` never changes; a reload builds
+another one and swaps it in whole.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from portway.ledger.live import Live
+from portway.ledger.sink import Sink
+from portway.model import Endpoint
+from portway.net.doors import Doors
+from portway.net.resolve import Resolver
+from portway.policy.match import Networks
+from portway.policy.rules import Ruleset
+from portway.relay.pipes import Pipes
+from portway.users.directory import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that a gate is made of; a reload swaps the whole of it at once.
+
+    *clock* gives seconds since the epoch.
+    """
+
+    rules: Ruleset
+    directory: Directory
+    sink: Sink
+    live: Live
+    resolver: Resolver
+    pipes: Pipes
+    doors: Doors
+    clock: Callable[[], float]
+
+
+class Current:
+    """The services of this moment; one assignment replaces them for all gates."""
+
+    __slots__ = ("services",)
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the records say of a listener. *port* is its protocol's default port."""
+
+    listener: str
+    protocol: str
+    port: int
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataPorts:
+    """Where data connections may be taken: *ports* None leaves it to the kernel.
+
+    *peers* may connect beside the address of the control connection.
+    """
+
+    ports: range | None = None
+    peers: Networks = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """What every record of one client connection repeats; *session* is its id."""
+
+    door: Door
+    client: Endpoint
+    session: str
