@@ -1,0 +1,158 @@
+"""A port that waits for one data connection from one peer.
+
+Not here: who may connect (the caller's *admits*), and for how long. Invariant: at most
+one connection is taken, it comes from an address that was admitted, and the port is
+closed by then; everyone else sees a reset.
+"""
+
+import asyncio
+import logging
+import random
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from portway.errors import PeerError, PortwayError, Refused
+from portway.model import Endpoint, IPAddress, Reason, Side
+from portway.net.listen import EXHAUSTED
+from portway.net.stream import RESET, SocketStream, address_of, endpoint_of
+
+BACKLOG = 4
+STRANGERS = 8  # with the eighth the port closes: somebody is trying ports
+LUCKY_TRIES = 8  # before the whole range is shuffled
+
+log = logging.getLogger(__name__)
+chance = random.SystemRandom()  # a port that can be foretold can be stolen
+
+
+class DataPort:
+    """Listens on *sock* until somebody admitted connects, or `close`.
+
+    It accepts by itself, whether or not anybody waits in `accept`.
+    """
+
+    __slots__ = (
+        "_admits",
+        "_failure",
+        "_loop",
+        "_side",
+        "_sock",
+        "_stream",
+        "_waiter",
+        "endpoint",
+        "strangers",
+    )
+
+    def __init__(
+        self, sock: socket.socket, admits: Callable[[IPAddress], bool], side: Side
+    ) -> None:
+        self.endpoint: Endpoint = endpoint_of(sock.getsockname())
+        self.strangers = 0
+        self._sock = sock
+        self._admits = admits
+        self._side = side
+        self._stream: SocketStream | None = None
+        self._failure: PortwayError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock.fileno(), self._somebody_came)
+
+    async def accept(self) -> SocketStream:
+        """Return the connection; it is the caller's to close from then on.
+
+        Only once. Raises PeerError if too many strangers came, or the port was
+        closed; Refused, BUSY, if there was no descriptor for the connection.
+        """
+        while self._stream is None:
+            if self._failure is not None:
+                raise self._failure
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        stream, self._stream = self._stream, None
+        return stream
+
+    def close(self) -> None:
+        """Stop listening, and close a connection that nobody has taken."""
+        self._stop(PeerError(self._side, "the data port was closed"))
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _stop(self, error: PortwayError) -> None:
+        """Close the port and wake whoever waits; *error* is for who comes later."""
+        if self._sock.fileno() >= 0:
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._sock.fileno())
+            self._sock.close()
+        if self._failure is None:
+            self._failure = error
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _somebody_came(self) -> None:
+        try:
+            sock, name = self._sock.accept()
+        except OSError as error:
+            if error.errno in EXHAUSTED:  # else whoever it was is gone again
+                self._stop(Refused(Reason.BUSY))
+            return
+        peer = endpoint_of(name)
+        if self._admits(address_of(peer)):
+            self._stream = SocketStream(sock, self._side, peer)
+            self._stop(PeerError(self._side, "the data connection was taken"))
+            return
+        self.strangers += 1
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        sock.close()
+        extra = {"peer": peer.host, "port": self.endpoint.port}
+        log.warning("dataport.stranger", extra=extra)
+        if self.strangers >= STRANGERS:
+            crowd = PeerError(self._side, "too many strangers at the data port")
+            self._stop(crowd)
+
+
+def open_data_port(
+    address: IPAddress,
+    ports: range | None,
+    admits: Callable[[IPAddress], bool],
+    side: Side,
+) -> DataPort:
+    """Listen on *address* and a port of *ports*, in no order that can be foretold.
+
+    None leaves the port to the kernel. *admits* gets each caller's address, IPv4
+    mapped into IPv6 folded. Raises Refused, BUSY, if there is no port.
+    """
+    for port in (0,) if ports is None else _shuffled(ports):
+        try:
+            sock = _listen(address, port)
+        except OSError as error:
+            last = error
+            continue
+        return DataPort(sock, admits, side)
+    extra = {"address": str(address), "error": last.strerror}
+    log.error("dataport.none", extra=extra)
+    raise Refused(Reason.BUSY)
+
+
+def _shuffled(ports: range) -> Iterator[int]:
+    for _ in range(min(LUCKY_TRIES, len(ports))):
+        yield chance.choice(ports)
+    yield from chance.sample(ports, len(ports))
+
+
+def _listen(address: IPAddress, port: int) -> socket.socket:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        # the last connection through this port may still be in TIME_WAIT; a port that
+        # somebody listens on is refused all the same, at the latest by listen()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind((str(address), port))
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,150 @@
+"""One descriptor's place in the event loop.
+
+The reader stays registered between waits: no system call per wait. An event while
+nobody waits stands the registration down, which is our back-pressure, and the next wait
+takes it up again.
+
+Not here: reading and writing. Invariant: `close` comes before the socket is closed;
+a number that is closed while registered is dead for the next socket that gets it.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+Waiter = asyncio.Future[None]
+
+
+class Poll:
+    """The one poll of a socket, shared by all that is laid over it.
+
+    One task may wait to read and one to write. *error* is what they find when
+    `interrupt` woke them. *on_hangup* is called, once, when the peer is gone and
+    nobody reads; bytes that wait unread hide the peer's end until they are read.
+    *broken* is then how it went, if it was no clean end.
+    """
+
+    __slots__ = (
+        "_reader",
+        "_reading",
+        "_sock",
+        "_woken",
+        "_writer",
+        "_writing",
+        "broken",
+        "closed",
+        "error",
+        "fd",
+        "loop",
+        "on_hangup",
+    )
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.fd = sock.fileno()
+        self.closed = False
+        self.error: Exception | None = None
+        self.broken: OSError | None = None
+        self._sock = sock
+        self.loop = asyncio.get_running_loop()
+        self._reader: Waiter | None = None
+        self._writer: Waiter | None = None
+        self._reading = False
+        self._writing = False
+        self._woken = False
+        self.on_hangup: Callable[[], None] | None = None
+
+    def readable(self) -> Waiter:
+        """Return what to await until there may be something to read."""
+        if not self._reading:
+            self._arm_reader()
+        if self._reader is not None and not self._reader.done():
+            raise RuntimeError("two tasks read one stream")
+        self._reader = waiter = self.loop.create_future()
+        return waiter
+
+    def writable(self) -> Waiter:
+        """Return what to await until there may be room to write."""
+        if self._writer is not None and not self._writer.done():
+            raise RuntimeError("two tasks write one stream")
+        if not self._writing:
+            if self.closed:
+                raise RuntimeError("the poll is closed")
+            self.loop.add_writer(self.fd, self._on_writable)
+            self._writing = True
+        self._writer = waiter = self.loop.create_future()
+        return waiter
+
+    def watch(self, on_hangup: Callable[[], None] | None) -> None:
+        """Call *on_hangup* when the peer is gone and nobody reads; None: no more."""
+        self.on_hangup = on_hangup
+        if on_hangup is not None and not self._reading and not self.closed:
+            self._arm_reader()
+
+    def interrupt(self, error: Exception) -> None:
+        """Wake whoever waits, to find *error*."""
+        self.error = error
+        release(self._reader)
+        release(self._writer)
+
+    def close(self) -> None:
+        """Leave the loop, and wake whoever waits."""
+        if self.closed:
+            return
+        self.closed = True
+        self.on_hangup = None
+        if not self.loop.is_closed():
+            if self._reading:
+                self.loop.remove_reader(self.fd)
+            if self._writing:
+                self.loop.remove_writer(self.fd)
+            release(self._reader)
+            release(self._writer)
+        self._reading = self._writing = False
+
+    def _arm_reader(self) -> None:
+        if self.closed:
+            raise RuntimeError("the poll is closed")
+        self.loop.add_reader(self.fd, self._on_readable)
+        self._reading = True
+
+    def _on_readable(self) -> None:
+        reader = self._reader
+        if reader is not None and not reader.done():
+            self._reader = None
+            self._woken = True
+            reader.set_result(None)
+        elif self._woken:
+            # asyncio's own loop polls again before the reader it woke could read
+            self._woken = False
+        else:
+            self._nobody_reads()
+
+    def _nobody_reads(self) -> None:
+        gone = False
+        if self.on_hangup is not None:
+            try:
+                gone = not self._sock.recv(1, socket.MSG_PEEK)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.broken = error  # the socket tells it only once
+                gone = True
+        self.loop.remove_reader(self.fd)
+        self._reading = False
+        if gone and self.on_hangup is not None:
+            on_hangup, self.on_hangup = self.on_hangup, None
+            on_hangup()
+
+    def _on_writable(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None or writer.done():
+            self.loop.remove_writer(self.fd)
+            self._writing = False
+        else:
+            writer.set_result(None)
+
+
+def release(waiter: Waiter | None) -> None:
+    """Let go whoever waits; a cancelled wait leaves a done future behind."""
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

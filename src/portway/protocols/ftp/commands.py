@@ -1,0 +1,179 @@
+"""FTP's verbs: what each does in the policy's words, and how it may be sent.
+
+Not here: reading a command line (wire.py), and what is done with it. Invariant: a verb
+that is not in the table is talk, and waits until all replies before it have come.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from types import MappingProxyType
+
+from portway.model import Action
+from portway.protocols.ftp.wire import Command, resolve_path
+
+
+class Kind(Enum):
+    """How a command takes its place among others."""
+
+    AHEAD = auto()  # may be sent before the replies to earlier ones have come
+    BARRIER = auto()  # waits for all replies, and nothing passes it
+    DATA = auto()  # a barrier: asks for a data connection
+    TRANSFER = auto()  # a barrier: moves data over it
+    SECURITY = auto()  # about this leg of the control connection: answered here
+    NOT_OFFERED = auto()  # answered here with a refusal, in every state
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """What the gateway knows of a verb.
+
+    *action* is None for talk. *has_path* says that the argument names a file or a
+    directory on the server.
+    """
+
+    kind: Kind = Kind.BARRIER
+    action: Action | None = None
+    has_path: bool = False
+
+
+UNKNOWN = Verb()
+
+_TALK = Verb(Kind.AHEAD)
+_TALK_OF_PATH = Verb(Kind.AHEAD, has_path=True)
+_DELETE = Verb(Kind.AHEAD, Action.DELETE, has_path=True)
+_MANAGE = Verb(Kind.AHEAD, Action.MANAGE, has_path=True)
+_STORE = Verb(Kind.TRANSFER, Action.WRITE, has_path=True)
+_LIST = Verb(Kind.TRANSFER, Action.LIST, has_path=True)
+_DATA = Verb(Kind.DATA)
+_SECURITY = Verb(Kind.SECURITY)
+_NOT_OFFERED = Verb(Kind.NOT_OFFERED)
+
+# STAT, MDTM and SITE depend on their argument: see below.
+VERBS: Mapping[str, Verb] = MappingProxyType(
+    {
+        # RFC 959, section 4.1.1: access.
+        "USER": UNKNOWN,
+        "PASS": UNKNOWN,
+        "ACCT": UNKNOWN,
+        "CWD": _TALK_OF_PATH,
+        "CDUP": _TALK,
+        "SMNT": Verb(has_path=True),
+        "REIN": UNKNOWN,
+        "QUIT": UNKNOWN,
+        # Section 4.1.2: parameters.
+        "PORT": _DATA,
+        "PASV": _DATA,
+        "TYPE": _TALK,
+        "STRU": _TALK,
+        "MODE": UNKNOWN,
+        # Section 4.1.3: service.
+        "RETR": Verb(Kind.TRANSFER, Action.READ, has_path=True),
+        "STOR": _STORE,
+        "STOU": _STORE,
+        "APPE": _STORE,
+        "ALLO": _TALK,
+        "REST": UNKNOWN,
+        "RNFR": _MANAGE,
+        "RNTO": _MANAGE,
+        "ABOR": UNKNOWN,
+        "DELE": _DELETE,
+        "RMD": _DELETE,
+        "MKD": _MANAGE,
+        "PWD": _TALK,
+        "LIST": _LIST,
+        "NLST": _LIST,
+        "SITE": Verb(Kind.AHEAD, Action.MANAGE),
+        "SYST": _TALK,
+        "STAT": Verb(Kind.AHEAD, Action.LIST, has_path=True),
+        "HELP": _TALK,
+        "NOOP": _TALK,
+        # RFC 775 and RFC 1123, section 4.1.3.1.
+        "XCWD": _TALK_OF_PATH,
+        "XCUP": _TALK,
+        "XPWD": _TALK,
+        "XMKD": _MANAGE,
+        "XRMD": _DELETE,
+        # RFC 2389, RFC 2428, RFC 2640, RFC 3659, RFC 7151.
+        "FEAT": UNKNOWN,
+        "OPTS": _TALK,
+        "EPRT": _DATA,
+        "EPSV": _DATA,
+        "LANG": UNKNOWN,
+        "HOST": UNKNOWN,
+        "MDTM": Verb(Kind.AHEAD, Action.MANAGE, has_path=True),
+        "SIZE": _TALK_OF_PATH,
+        "MLST": Verb(Kind.AHEAD, Action.LIST, has_path=True),
+        "MLSD": _LIST,
+        # draft-somers-ftp-mfxx.
+        "MFMT": _MANAGE,
+        "MFCT": Verb(Kind.BARRIER, Action.MANAGE, has_path=True),
+        "MFF": Verb(Kind.BARRIER, Action.MANAGE, has_path=True),
+        # RFC 2228, RFC 4217.
+        "AUTH": _SECURITY,
+        "PBSZ": _SECURITY,
+        "PROT": _SECURITY,
+        "CCC": _SECURITY,
+        "ADAT": _NOT_OFFERED,
+        "MIC": _NOT_OFFERED,
+        "CONF": _NOT_OFFERED,
+        "ENC": _NOT_OFFERED,
+        # RFC 1639, and server-to-server transfers.
+        "LPRT": _NOT_OFFERED,
+        "LPSV": _NOT_OFFERED,
+        "CEPR": _NOT_OFFERED,
+        "CPSV": _NOT_OFFERED,
+        "SSCN": _NOT_OFFERED,
+    }
+)
+
+METHODS: Mapping[str, Action] = MappingProxyType(
+    {
+        "LOGIN": Action.CONNECT,
+        **{name: verb.action for name, verb in VERBS.items() if verb.action},
+    }
+)
+
+# "MDTM YYYYMMDDHHMMSS path" sets a time; servers take a fraction and a zone, too.
+_SETS_TIME = re.compile(rb"[ \t]*(\d{14}(?:\.\d+)?(?:[+-]\d+)?)[ \t]+(?=[^ \t])")
+_OPTIONS = re.compile(rb"(?:-[^ ]* *)+")  # "LIST -la /pub": what every server skips
+
+
+def action_of(command: Command) -> Action | None:
+    """Return what *command* does; None for talk."""
+    action = VERBS.get(command.verb, UNKNOWN).action
+    if action is Action.LIST and command.verb == "STAT":
+        return action if command.argument.strip(b" ") else None
+    if action is Action.MANAGE and command.verb == "MDTM":
+        return action if _SETS_TIME.match(command.argument) else None
+    return action
+
+
+def kind_of(command: Command) -> Kind:
+    """Return how *command* takes its place among others."""
+    if command.verb == "STAT" and not command.argument.strip(b" "):
+        return Kind.BARRIER
+    return VERBS.get(command.verb, UNKNOWN).kind
+
+
+def path_of(command: Command, directory: bytes) -> bytes | None:
+    """Return the absolute path that *command* is about; None if it names none.
+
+    *directory* is where the client is on the server. A listing without an argument
+    is of that directory, and so is a STOU without a name.
+    """
+    verb, argument = command.verb, command.argument
+    if not VERBS.get(verb, UNKNOWN).has_path:
+        return None
+    if verb in {"LIST", "NLST", "STAT"}:
+        options = _OPTIONS.match(argument)
+        if options:
+            argument = argument[options.end() :]
+    elif verb in {"MFMT", "MFCT", "MFF"}:
+        argument = argument.partition(b" ")[2]
+    elif verb == "MDTM":
+        time = _SETS_TIME.match(argument)
+        if time:
+            argument = argument[time.end() :]
+    return resolve_path(directory, argument)

@@ -1,0 +1,281 @@
+"""One transfer: bring both legs up, move the bytes, settle the final reply.
+
+Two tasks meet here. The one that reads the server asks `before` at each reply about
+the transfer; the transfer's own runs `run`. Which of the data and the reply ends first
+does not matter.
+
+Not here: how a data path is made (legs.py), and what the ends mean (transfer.py).
+Invariant: whatever happens, both legs are closed and the client gets exactly one final
+reply.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from portway.errors import PeerError, PortwayError
+from portway.exchange import Exchange
+from portway.model import Side
+from portway.net.deadline import Deadline
+from portway.net.linger import linger
+from portway.net.stream import SocketStream
+from portway.protocols.ftp import replies, transfer
+from portway.protocols.ftp.dialogue import Awaited, Fate
+from portway.protocols.ftp.legs import DataPath
+from portway.protocols.ftp.transfer import Closing, DataEnd, Direction
+from portway.protocols.ftp.upstream import Upstream
+from portway.protocols.ftp.wire import ReplyLine
+
+LEG_TIME = 60.0  # for the legs to come up, once the command was sent
+REPLY_AFTER_FAILURE = 10.0  # the server's own account of a failure is awaited
+REPLY_AFTER_DATA = 600.0  # slow disks sync before they say 226
+LINGER = 5.0
+DRAIN = 1.0
+KNOWS_ABOR = (b"ABOR", b"abor", b"Abor")
+
+
+class Transfer:
+    """One payload between the two legs of *path*.
+
+    *stall* is how many seconds may pass without a byte. *over* is called, with the
+    final reply, when the transfer answers the client in the server's place.
+    """
+
+    __slots__ = (
+        "_client",
+        "_client_up",
+        "_data_over",
+        "_detail",
+        "_final",
+        "_moved_before",
+        "_over",
+        "_server",
+        "_stall",
+        "_stall_time",
+        "_start",
+        "_task",
+        "_tasks",
+        "_upstream",
+        "aborted",
+        "answered",
+        "code",
+        "direction",
+        "end",
+        "exchange",
+        "path",
+    )
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        path: DataPath,
+        exchange: Exchange,
+        direction: Direction,
+        *,
+        stall: float,
+        over: Callable[[bytes], Awaitable[None]],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        new = asyncio.get_running_loop().create_future
+        self.path = path
+        self.exchange = exchange
+        self.direction = direction
+        self._stall_time = stall
+        self._over = over
+        self.code: int | None = None
+        self.end: DataEnd | None = None
+        self.aborted = False
+        self.answered = False
+        self._upstream = upstream
+        self._detail = ""
+        self._client: SocketStream | None = None
+        self._server: SocketStream | None = None
+        self._start: asyncio.Future[None] = new()  # 1yz, or the final reply
+        self._client_up: asyncio.Future[bool] = new()
+        self._data_over: asyncio.Future[None] = new()
+        self._final: asyncio.Future[None] = new()
+        self._task: asyncio.Task[None] | None = None
+        self._tasks = tasks
+        self._stall = Deadline(self._check_progress)
+        self._moved_before = 0
+
+    @property
+    def moved(self) -> int:
+        """Bytes of payload that went through so far."""
+        return self.exchange.up.bytes + self.exchange.down.bytes
+
+    def start(self) -> None:
+        """Begin, as a task of its own."""
+        self._task = self._tasks.create_task(self.run())
+
+    # The data.
+
+    async def run(self) -> None:
+        """Bring the legs up, move the payload, close the legs."""
+        end = DataEnd.CUT
+        try:
+            end = await self._move()
+        finally:
+            end = self.end = self.end or end
+            self._close_legs(end)
+        await self._make_sure_of_an_answer(end)
+
+    def _close_legs(self, end: DataEnd) -> None:
+        self._stall.clear()
+        self.path.close()
+        client, server = transfer.closings(self.direction, end)
+        close_leg(self._client, client)
+        close_leg(self._server, server)
+        if not self._client_up.done():
+            self._client_up.set_result(False)
+        release(self._data_over)
+
+    async def _move(self) -> DataEnd:
+        failed = await self._legs()
+        if failed is not None:
+            return failed
+        client, server = self._client, self._server
+        if client is None or server is None:
+            return DataEnd.CUT
+        self._stall.set(self._stall_time)
+        try:
+            if self.direction is Direction.BOTH:
+                await self.exchange.relay(client, server)
+            else:
+                up = self.direction is Direction.UP
+                source, sink = (client, server) if up else (server, client)
+                await self.exchange.transfer(source, sink, up=up)
+                await sink.send_eof()
+        except PeerError as error:
+            broke_client = error.side is Side.CLIENT
+            return DataEnd.CLIENT_BROKE if broke_client else DataEnd.SERVER_BROKE
+        return DataEnd.WHOLE
+
+    async def _legs(self) -> DataEnd | None:
+        """Bring both legs up; return what failed, or None."""
+        try:
+            async with asyncio.timeout(LEG_TIME):
+                self._server = await self.path.server_leg(self.exchange)
+        except (PortwayError, TimeoutError) as error:
+            self._detail = str(error)
+            return DataEnd.NO_SERVER
+        try:
+            if self.path.calls_client:
+                await self._first_sign(self._server)
+            async with asyncio.timeout(LEG_TIME):
+                self._client = await self.path.client_leg()
+        except (PortwayError, TimeoutError):
+            return DataEnd.NO_CLIENT
+        self._client_up.set_result(True)
+        return None
+
+    async def _first_sign(self, server: SocketStream) -> None:
+        """Wait for the server to begin: by its reply, or by its first byte."""
+        if self._start.done() or self.direction is not Direction.DOWN:
+            await self._start
+            return
+        looking = self._tasks.create_task(self._look_for_byte(server))
+        try:
+            await self._start
+        finally:
+            looking.cancel()
+            await asyncio.wait({looking})
+
+    async def _look_for_byte(self, server: SocketStream) -> None:
+        with contextlib.suppress(PeerError):  # the pump will meet it again
+            data = await server.receive()
+            if data:
+                server.unread(data)
+        release(self._start)
+
+    def _check_progress(self) -> None:
+        if self._moved_before == self.moved:
+            self._detail = f"no byte in {self._stall_time:.0f} s"
+            self.end = DataEnd.STALLED
+            for leg in (self._client, self._server):
+                if leg is not None:
+                    leg.abort()  # which ends the pump
+            return
+        self._moved_before = self.moved
+        self._stall.set(self._stall_time)
+
+    async def _make_sure_of_an_answer(self, end: DataEnd) -> None:
+        """Tell the client how it ended, if the server does not."""
+        if end is DataEnd.WHOLE:
+            self._upstream.wait_at_most(REPLY_AFTER_DATA)
+            return
+        if end is not DataEnd.NO_CLIENT:
+            await asyncio.wait({self._final}, timeout=REPLY_AFTER_FAILURE)
+        if self._final.done():
+            return
+        self.answered = True
+        if end is DataEnd.NO_CLIENT:
+            await self._upstream.abort_transfer(Awaited("ABOR", Fate.KEEP))
+        answer = transfer.final_reply(end, None, self._detail)
+        await self._over(answer or replies.TRANSFER_ABORTED)
+
+    # What others tell it.
+
+    def stop(self, end: DataEnd) -> None:
+        """End the data now, as *end*; what has ended already stays as it was."""
+        if self.end is not None:
+            return
+        self.end = end
+        if self._task is None:
+            self._close_legs(end)
+        else:
+            self._task.cancel()
+
+    async def before(self, line: ReplyLine) -> bytes | None:
+        """At the first line of a reply: what the client gets in its place, if so.
+
+        None lets the server's reply pass.
+        """
+        if self.answered:
+            return b""
+        if line.code < 200:
+            release(self._start)
+            if self.path.calls_client and not await self._client_up:
+                return b""
+            return None
+        self.code = line.code
+        release(self._final)
+        if self.aborted:
+            return await self._after_abort(line)
+        if line.code >= 400:
+            self.stop(DataEnd.CUT if self.moved else DataEnd.CALLED_OFF)
+        elif self.direction is Direction.UP and self.end is None:
+            # the server is content with less than the client has to send
+            self.stop(DataEnd.SERVER_BROKE)
+        release(self._start)
+        await self._data_over
+        return transfer.final_reply(self.end or DataEnd.CUT, line.code, self._detail)
+
+    async def _after_abort(self, line: ReplyLine) -> bytes | None:
+        """Make two replies of one, where the server has only one for an ABOR."""
+        await self._data_over
+        about_abort = line.code == 225 or any(word in line.line for word in KNOWS_ABOR)
+        if not about_abort or await self._upstream.second_reply_comes():
+            return None
+        self._upstream.read_again(line)
+        return replies.TRANSFER_ABORTED
+
+
+def close_leg(leg: SocketStream | None, how: Closing) -> None:
+    """Close *leg*, which may never have come up, without waiting."""
+    if leg is None:
+        return
+    if how is Closing.FINISH:
+        linger(leg, LINGER)
+    elif how is Closing.DRAIN:
+        linger(leg, DRAIN, reset=True)
+    elif how is Closing.QUIET:
+        leg.close()
+    else:
+        leg.abort()
+
+
+def release(future: asyncio.Future[None]) -> None:
+    """Let go whoever waits for *future*."""
+    if not future.done():
+        future.set_result(None)

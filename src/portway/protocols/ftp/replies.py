@@ -1,0 +1,138 @@
+"""What the gateway itself says to an FTP client.
+
+Not here: replies that a server gave. Permanent failures before the login are 530,
+because RFC 959 leaves USER no other and every client stops on it; temporary ones are
+421 and a close, so that a client comes back by connecting again. Invariant: no text of
+ours holds words that make a client try again where it should stop.
+"""
+
+from collections.abc import Mapping
+
+from portway.errors import PortwayError, Refused, UpstreamError
+from portway.model import Reason
+from portway.protocols.ftp.wire import reply
+
+SEND_PASSWORD = reply(331, "Send password.")
+LOGIN_OK = reply(230, "Login OK. Proceed.")
+SEND_USER_FIRST = reply(503, "Send USER first.")
+NAME_THE_SERVER = reply(
+    530, "Name the server first: USER user@host, SITE host or OPEN host."
+)
+LOG_IN_FIRST = reply(530, "Log in to the proxy first.")
+LOGIN_REFUSED = reply(530, "Proxy login refused.")
+THREE_REFUSED = reply(421, "Three logins refused.")
+ACCOUNTS_DOWN = reply(421, "The proxy cannot check logins now.")
+NOTED = reply(220, "Noted. Log in to the proxy.")
+SEND_ACCT = reply(332, "Send ACCT.")
+ACCT_NOT_NEEDED = reply(230, "Not needed.")
+HELD = reply(230, "Held: send AUTH and RESP.")
+SEND_RESP = reply(331, "Send RESP.")
+SEND_AUTH_FIRST = reply(530, "Send AUTH and RESP first.")
+BAD_PLACE = reply(501, "Bad host name or port.")
+NEW_USER = reply(220, "Ready for a new user.")
+GOODBYE = reply(221, "Goodbye.")
+NO_AUTH = reply(502, "AUTH is not available.")
+NOT_OFFERED = reply(502, "Not available through this proxy.")
+NO_SUCH_MODE = reply(504, "Only MODE S is available.")
+LINE_TOO_LONG = reply(500, "Line too long.")
+LINE_MUCH_TOO_LONG = reply(421, "Line too long.")
+CONTROL_REFUSED = reply(501, "Control characters refused.")
+IDLE = reply(421, "Idle too long, closing.")
+LOGIN_TOO_LONG = reply(421, "Login took too long.")
+SERVER_CLOSED = reply(421, "Server closed the connection.")
+SERVER_SILENT = reply(421, "Server does not answer.")
+SERVER_ODD = reply(421, "Server does not speak FTP any more.")
+NO_DATA_PATH = reply(425, "Send PASV, EPSV, PORT or EPRT first.")
+NO_DATA_PORT = reply(425, "No data port is free.")
+DATA_EXPIRED = reply(425, "The data port was not used in time.")
+CANNOT_CALL_BACK = reply(425, "Cannot connect to your data port.")
+ALL_SENT = reply(501, "EPSV ALL was sent.")
+EPSV_ALL_OK = reply(200, "EPSV ALL accepted.")
+USE_EPSV = reply(425, "Use EPSV on IPv6.")
+TRANSFER_ABORTED = reply(426, "Transfer aborted.")
+INTERNAL = reply(421, "The proxy met an error of its own.")
+
+
+REFUSALS: Mapping[Reason, bytes] = {
+    Reason.SYNTAX: reply(501, "Bad host name or port."),
+    Reason.TOO_LONG: LINE_TOO_LONG,
+    Reason.UNSUPPORTED: NOT_OFFERED,
+    Reason.LOGIN: LOG_IN_FIRST,
+    Reason.LOGIN_WRONG: LOGIN_REFUSED,
+    Reason.LOGIN_UNAVAILABLE: ACCOUNTS_DOWN,
+    Reason.RULE: reply(530, "Denied by policy."),
+    Reason.DEFAULT: reply(530, "Denied by policy."),
+    Reason.PORT: reply(530, "Denied by policy."),
+    Reason.INSIDE: reply(530, "Denied by policy."),
+    Reason.CONNECTIONS: reply(421, "Too many connections."),
+    Reason.RATE: reply(421, "Too many requests."),
+    Reason.QUOTA: reply(550, "Quota used up."),
+    Reason.FILTER: reply(550, "Content refused."),
+    Reason.UNSCANNED: reply(550, "Content could not be checked."),
+    Reason.NAME: reply(530, "Cannot resolve host."),
+    Reason.RESOLVER: reply(421, "Cannot resolve host now."),
+    Reason.REFUSED: reply(421, "Connection refused."),
+    Reason.UNREACHABLE: reply(421, "Network unreachable."),
+    Reason.CONNECT_TIMEOUT: reply(421, "Connection timed out."),
+    Reason.TLS: reply(530, "No trusted TLS."),
+    Reason.VIA: reply(421, "The next proxy refused."),
+    Reason.PROTOCOL: SERVER_ODD,
+    Reason.GONE: SERVER_CLOSED,
+    Reason.TIMEOUT: SERVER_SILENT,
+    Reason.IDLE: IDLE,
+    Reason.BUSY: NO_DATA_PORT,
+    Reason.DRAIN: reply(421, "The proxy is closing."),
+    Reason.LOOP: reply(530, "That address is this proxy itself."),
+}
+
+BECAUSE = {
+    Reason.RESOLVER: "the name server does not answer",
+    Reason.REFUSED: "connection refused",
+    Reason.UNREACHABLE: "network unreachable",
+    Reason.CONNECT_TIMEOUT: "connection timed out",
+}
+POLICY = {Reason.RULE, Reason.DEFAULT, Reason.PORT, Reason.INSIDE}
+
+
+def ready(name: str, banner: str) -> bytes:
+    """Return the greeting of a door; it tells no version."""
+    return reply(220, banner or f"{name} FTP proxy ready.")
+
+
+def closing(name: str) -> bytes:
+    """Return the farewell of a gateway that shuts down."""
+    return reply(421, f"{name} is closing.")
+
+
+def too_many(name: str) -> bytes:
+    """Return the farewell to a client that is one too many."""
+    return reply(421, f"{name}: too many connections.")
+
+
+def not_reached(error: PortwayError, host: str) -> bytes:
+    """Return why *host* was not reached: 530 if that will last, else 421."""
+    if isinstance(error, Refused):
+        if error.reason in POLICY:
+            return reply(530, denied(error))
+        return REFUSALS[error.reason]
+    if error.reason is Reason.NAME:
+        return reply(530, f"Cannot resolve host {host}.")
+    if isinstance(error, UpstreamError):
+        why = BECAUSE.get(error.reason, "connection failed")
+        return reply(421, f"Cannot reach host {host}: {why}.")
+    if error.reason is Reason.SYNTAX:
+        return reply(421, f"Host {host} does not speak FTP.")
+    return reply(421, f"Host {host} did not greet.")
+
+
+def denied(error: Refused) -> str:
+    """Return the words of a refusal by the policy."""
+    because = " ".join(error.because.split())
+    return f"Denied: {because}" if because else "Denied by policy."
+
+
+def command_denied(error: Refused) -> bytes:
+    """Return the refusal of one command."""
+    if error.reason is Reason.QUOTA:
+        return REFUSALS[Reason.QUOTA]
+    return reply(550, denied(error))

@@ -1,0 +1,113 @@
+"""What ends how, and who is told: the decisions of one transfer.
+
+Two things end, in any order: the data, and the dialogue about it on the control
+connection. RFC 959, sections 3.4 and 5.4, lets a final reply come before the last
+byte. A file that was cut must not look whole to whoever receives it, so a failure ends
+the receiving leg with a reset, and no success is passed on after one.
+
+Not here: sockets and clocks; legs.py and mover.py carry this out. Invariant: a reply
+of success is passed on only if the data ended well.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from portway.model import Outcome, Reason, Side
+from portway.protocols.ftp.wire import reply
+
+
+class Direction(Enum):
+    """Where the payload goes."""
+
+    DOWN = auto()  # server to client
+    UP = auto()  # client to server
+    BOTH = auto()  # a verb that nobody knows: either
+
+
+class DataEnd(Enum):
+    """How the data ended."""
+
+    WHOLE = auto()  # every byte went through, and its end
+    CALLED_OFF = auto()  # the server refused before any byte
+    ABORTED = auto()  # the client sent ABOR
+    CLIENT_BROKE = auto()
+    SERVER_BROKE = auto()
+    STALLED = auto()
+    NO_CLIENT = auto()  # its leg never came up
+    NO_SERVER = auto()
+    CUT = auto()  # the gateway's doing: shutdown, an error of its own
+
+
+class Closing(Enum):
+    """How a leg is closed."""
+
+    FINISH = auto()  # FIN behind the last byte, then wait for the peer's
+    QUIET = auto()  # nothing of interest left: close
+    RESET = auto()  # the peer must see that something is missing
+    DRAIN = auto()  # read on for a moment, then reset
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the record says of a transfer."""
+
+    outcome: Outcome
+    reason: str = ""
+    side: str = ""
+    error: str = ""
+
+
+_FAILURES = {
+    DataEnd.CLIENT_BROKE: (426, "Your data connection broke.", Side.CLIENT),
+    DataEnd.SERVER_BROKE: (426, "The server's data connection broke.", Side.SERVER),
+    DataEnd.STALLED: (426, "The data stood still for too long.", Side.SERVER),
+    DataEnd.NO_CLIENT: (425, "Cannot connect to your data port.", Side.CLIENT),
+    DataEnd.NO_SERVER: (425, "No data path to the server.", Side.SERVER),
+    DataEnd.CUT: (451, "The proxy broke the transfer off.", Side.GATEWAY),
+}
+
+
+def closings(direction: Direction, end: DataEnd) -> tuple[Closing, Closing]:
+    """Return how the client's leg and the server's leg are closed."""
+    if end is DataEnd.CALLED_OFF:
+        return Closing.QUIET, Closing.QUIET
+    if end is DataEnd.WHOLE:
+        if direction is Direction.DOWN:
+            return Closing.FINISH, Closing.QUIET
+        if direction is Direction.UP:
+            return Closing.QUIET, Closing.FINISH
+        return Closing.FINISH, Closing.FINISH
+    if end is DataEnd.ABORTED and direction is Direction.DOWN:
+        # some servers read ABOR only when their own transfer has ended
+        return Closing.RESET, Closing.DRAIN
+    return Closing.RESET, Closing.RESET
+
+
+def final_reply(end: DataEnd, code: int | None, detail: str = "") -> bytes | None:
+    """Return what the client gets for the final reply; None: the server's own.
+
+    *code* is the server's final code, or None if it gave none in time. A success
+    that comes after a failure is replaced; so is any reply about a client's leg that
+    the gateway could not reach.
+    """
+    failure = _FAILURES.get(end)
+    if failure is None:
+        return None
+    if code is not None and code >= 400 and end is not DataEnd.NO_CLIENT:
+        return None
+    number, text, _ = failure
+    return reply(number, f"{text[:-1]}: {detail}." if detail else text)
+
+
+def ending(end: DataEnd, code: int | None, moved: int) -> Ending:
+    """Return what the record says; *moved* counts the payload's bytes."""
+    broken = Outcome.CUT if moved else Outcome.FAILED
+    if end is DataEnd.ABORTED:
+        return Ending(broken, side=Side.CLIENT, error="aborted by the client")
+    if end in _FAILURES:
+        _, text, side = _FAILURES[end]
+        reason = Reason.TIMEOUT if end is DataEnd.STALLED else Reason.GONE
+        return Ending(broken, reason, side, text)
+    if code is not None and code >= 400:
+        return Ending(broken, side=Side.SERVER)
+    return Ending(Outcome.OK)

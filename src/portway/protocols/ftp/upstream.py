@@ -1,0 +1,281 @@
+"""One control connection to a server: commands out, replies paired and passed on.
+
+Not here: what the commands mean, and data connections. Invariant: one task reads the
+server, and it is the only one that passes replies on while any is due.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from portway.errors import PeerError
+from portway.model import Reason, Side
+from portway.net.deadline import Deadline
+from portway.net.stream import SocketStream
+from portway.protocols.ftp.dialogue import Awaited, Fate, Pairer, Reply
+from portway.protocols.ftp.wire import ReplyLine, ReplyReader
+
+GREETING_TIME = 60.0
+GREETING_LINES = 64
+GREETING_BYTES = 8192
+AHEAD = 16  # commands on the way without an answer
+SECOND_REPLY = 2.0  # how long the second reply to an ABOR may take
+
+Tell = Callable[[bytes], Awaitable[None]]
+
+
+class ServerClosing(Exception):  # noqa: N818 - it is no error of ours
+    """The server said 421, and the client has been told."""
+
+
+class Upstream:
+    """A server's control connection.
+
+    *tell* passes bytes to the client. *reply_time* is how many seconds a reply may
+    take to begin, and each line of it to come.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_clock",
+        "_lines",
+        "_pairer",
+        "_reader",
+        "_reply_time",
+        "_tell",
+        "stream",
+    )
+
+    def __init__(self, stream: SocketStream, tell: Tell, reply_time: float) -> None:
+        self.stream = stream
+        self._tell = tell
+        self._reply_time = reply_time
+        self._pairer = Pairer()
+        self._reader = ReplyReader()
+        self._lines: list[ReplyLine] = []
+        self._changed: asyncio.Future[None] | None = None
+        self._clock = Deadline(self._too_late)
+
+    @property
+    def due(self) -> int:
+        """How many replies are due, the gateway's own that wait among them."""
+        return len(self._pairer)
+
+    async def greeting(self) -> Reply:
+        """Return the server's greeting: 220, or the refusal it greets with.
+
+        A 120 is waited out. Raises PeerError or ProtocolError.
+        """
+        self._clock.set(GREETING_TIME)
+        kept = bytearray()
+        count = 0
+        while True:
+            line = await self._next_line()
+            if line.first:
+                kept.clear()
+                count = 0
+            if count < GREETING_LINES and len(kept) + len(line.line) < GREETING_BYTES:
+                kept += line.line
+            count += 1
+            if line.final and line.code >= 200:
+                self._clock.clear()
+                return Reply(line.code, bytes(kept))
+            self._clock.set(self._reply_time if line.code < 200 else GREETING_TIME)
+
+    async def _next_line(self) -> ReplyLine:
+        while not self._lines:
+            data = await self.stream.receive()
+            if not data:
+                raise PeerError(Side.SERVER, "the server closed the connection")
+            self._lines.extend(self._reader.feed(data))
+        return self._lines.pop(0)
+
+    async def pass_replies_on(self) -> None:
+        """Read the server for as long as it lasts. Never returns.
+
+        Raises PeerError when the server is gone, ProtocolError when it speaks no
+        FTP, ServerClosing when it took its leave with 421.
+        """
+        out: list[bytes] = []
+        done: list[tuple[Awaited, Reply]] = []
+        while True:
+            if not self._lines:
+                await self._flush(out, done)
+                data = await self.stream.receive()
+                if not data:
+                    raise PeerError(Side.SERVER, "the server closed the connection")
+                self._lines.extend(self._reader.feed(data))
+                continue
+            line = self._lines.pop(0)
+            if line.code == 421:
+                await self._farewell(line, out, done)
+            head = self._pairer.head
+            if head is None:
+                continue  # servers do send a second 226
+            if line.first and head.before is not None:
+                await self._flush(out, done)
+                instead = await head.before(line)
+                if instead is not None:
+                    out.append(instead)
+                    if not self._is_next(line):
+                        await self._skip(line)
+                    self._end_of_reply(line.code, head, out, done)
+                    continue
+            out.append(head.take(line))
+            if line.final:
+                self._end_of_reply(line.code, head, out, done)
+
+    def read_again(self, line: ReplyLine) -> None:
+        """Let *line* begin the next reply: one reply that answers two commands.
+
+        For `Awaited.before` alone.
+        """
+        self._lines.insert(0, line)
+
+    def _is_next(self, line: ReplyLine) -> bool:
+        return bool(self._lines) and self._lines[0] is line
+
+    async def _skip(self, line: ReplyLine) -> None:
+        while not line.final:
+            line = await self._next_line()
+
+    async def _farewell(
+        self, line: ReplyLine, out: list[bytes], done: list[tuple[Awaited, Reply]]
+    ) -> None:
+        out.append(line.line)
+        while not line.final:
+            line = await self._next_line()
+            out.append(line.line)
+        await self._flush(out, done)
+        raise ServerClosing
+
+    def _end_of_reply(
+        self,
+        code: int,
+        head: Awaited,
+        out: list[bytes],
+        done: list[tuple[Awaited, Reply]],
+    ) -> None:
+        if code < 200:
+            return
+        out.append(self._pairer.finish())
+        done.append((head, Reply(code, bytes(head.text))))
+        if self._pairer.head is None:
+            self._clock.clear()
+        else:
+            self._clock.set(self._reply_time)
+
+    async def _flush(
+        self, out: list[bytes], done: list[tuple[Awaited, Reply]]
+    ) -> None:
+        data = b"".join(out)
+        out.clear()
+        if data:
+            await self._tell(data)
+        for awaited, reply in done:
+            if awaited.finished is not None:
+                awaited.finished(reply)
+        if done:
+            done.clear()
+            self._wake()
+
+    async def second_reply_comes(self) -> bool:
+        """Say whether another reply follows the one being read, within 2 s.
+
+        For `Awaited.before` alone, which runs in the task that reads.
+        """
+        if self._lines:
+            return True
+        try:
+            async with asyncio.timeout(SECOND_REPLY):
+                data = await self.stream.receive()
+        except TimeoutError:
+            return False
+        self._lines.extend(self._reader.feed(data))
+        return bool(self._lines)
+
+    async def send(self, line: bytes, awaited: Awaited) -> None:
+        """Send a command; *line* is without its line end. Its reply is then due."""
+        self._pairer.expect(awaited)
+        self._clock.set(self._reply_time)
+        await self.stream.send(line + b"\r\n")
+
+    async def ask(self, line: bytes) -> Reply:
+        """Send a command of the gateway's own and return its whole reply."""
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def finished(reply: Reply) -> None:
+            if not answer.done():
+                answer.set_result(reply)
+
+        await self.send(line, Awaited(verb_of(line), Fate.KEEP, finished=finished))
+        return await answer
+
+    async def relay(
+        self, line: bytes, rewrite: Callable[[ReplyLine], bytes] | None = None
+    ) -> int:
+        """Send the client's command, pass its reply on; return the final code."""
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def finished(reply: Reply) -> None:
+            if not answer.done():
+                answer.set_result(reply.code)
+
+        await self.send(
+            line, Awaited(verb_of(line), rewrite=rewrite, finished=finished)
+        )
+        return await answer
+
+    async def answer(self, text: bytes) -> None:
+        """Give the client a reply of the gateway's own, in its turn."""
+        now = self._pairer.answer(text)
+        if now:
+            await self._tell(now)
+
+    async def settled(self) -> None:
+        """Wait until no reply is due."""
+        while self._pairer.head is not None:
+            await self._change()
+
+    async def room(self) -> None:
+        """Wait until another command may be sent ahead of the replies."""
+        while len(self._pairer) >= AHEAD:
+            await self._change()
+
+    async def _change(self) -> None:
+        self._changed = asyncio.get_running_loop().create_future()
+        await self._changed
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, None
+        if changed is not None and not changed.done():
+            changed.set_result(None)
+
+    def wait_at_most(self, seconds: float | None) -> None:
+        """Give the reply that is due *seconds* from now; None: as long as it takes."""
+        if seconds is None:
+            self._clock.clear()
+        else:
+            self._clock.set(seconds)
+
+    async def abort_transfer(self, awaited: Awaited) -> None:
+        """Send ABOR as RFC 959 has it: Telnet IP and Synch, the mark urgent."""
+        self._pairer.expect(awaited)
+        await self.stream.send(b"\xff\xf4\xff")
+        await self.stream.send_urgent(b"\xf2")
+        await self.stream.send(b"ABOR\r\n")
+
+    def _too_late(self) -> None:
+        self.stream.interrupt(
+            PeerError(Side.SERVER, "the server does not answer", Reason.TIMEOUT)
+        )
+
+    def close(self) -> None:
+        """Drop the clocks. The stream is its owner's to close."""
+        self._clock.clear()
+
+
+def verb_of(line: bytes) -> str:
+    """Return a command's verb, for messages; never its argument."""
+    return line.partition(b" ")[0].decode("ascii", "replace").upper()
+
+
