@@ -27,10 +27,11 @@ from portway.model import (
 from portway.net.dataport import DataPort, open_data_port
 from portway.net.dial import dial
 from portway.net.guard import is_inside
+from portway.net.resolve import fold
 from portway.net.stream import SocketStream, Stream
 from portway.policy.rules import NeedsAddress
 from portway.relay.meter import Meter
-from portway.relay.pump import pump
+from portway.relay.pump import pump, relay
 from portway.services import DataPorts, Services, Visitor
 
 SAFE_IN_URL = "/%!$&'()*+,;=:@~"
@@ -45,10 +46,10 @@ class Exchange:
 
     __slots__ = (
         "_addresses",
+        "_by",
         "_closed",
         "_ending",
         "_facts",
-        "_by",
         "_source",
         "_start",
         "_tick",
@@ -58,6 +59,7 @@ class Exchange:
         "id",
         "number",
         "over",
+        "server_login",
         "services",
         "up",
         "verdict",
@@ -79,6 +81,7 @@ class Exchange:
         self.down = Meter()
         self.number = number
         self.over: Callable[[], None] | None = None
+        self.server_login = ""  # who the client is to the server
         self._visitor = visitor
         self._by = by
         self._start = services.clock()
@@ -111,6 +114,13 @@ class Exchange:
             await self._permitted()
             return
         if not self.verdict.allowed:
+            raise self._refusal()
+
+    def allow_also(self, action: Action) -> None:
+        """Ask the rules whether the same may be done as *action*. Raises Refused."""
+        verdict = self._decide(replace(self.access, action=action))
+        if not verdict.allowed:
+            self.verdict = verdict
             raise self._refusal()
 
     def _decide(self, access: Access) -> Verdict:
@@ -172,12 +182,14 @@ class Exchange:
     ) -> SocketStream:
         """Dial a data port at the server.
 
-        An address other than the server's own is judged as a connection to it first.
-        Raises UpstreamError, Refused.
+        An address other than the server's own is judged as a connection to it first;
+        our own doors are nobody's data ports. Raises UpstreamError, Refused.
         """
-        address = at.address
+        address = fold(at.address) if at.address is not None else None
         if address is None:
             raise Refused(Reason.SYNTAX)
+        if self.services.doors.is_ours(address, at.port):
+            raise Refused(Reason.LOOP)
         if address != self.access.address:
             other = replace(
                 self.access,
@@ -222,6 +234,13 @@ class Exchange:
         meter = self.up if up else self.down
         return await pump(source, sink, meter, self.services.pipes, length=length)
 
+    async def relay(self, client: Stream, server: Stream) -> None:
+        """Move bytes both ways until both have ended, each end passed on by itself.
+
+        Neither stream is closed. Raises PeerError; what had moved by then is counted.
+        """
+        await relay(client, server, self.up, self.down, self.services.pipes)
+
     def note(self, **facts: str) -> None:
         """Add details to the record."""
         if self._facts is None:
@@ -233,7 +252,7 @@ class Exchange:
         """Say how it ended.
 
         *ending* holds any of the record's ``status``, ``reason``, ``error``,
-        ``side``, ``ended_by`` and ``server_login``.
+        ``side`` and ``ended_by``.
         """
         self._ending.update(ending, outcome=outcome)
 
@@ -309,7 +328,7 @@ class Exchange:
             ended_by=ending.get("ended_by", ""),
             bytes_up=self.up.bytes,
             bytes_down=self.down.bytes,
-            server_login=ending.get("server_login", ""),
+            server_login=self.server_login,
             facts=self._facts or NO_FACTS,
         )
 

@@ -26,6 +26,7 @@ from portway.model import (
 from portway.net.dataport import DataPort, open_data_port
 from portway.net.deadline import Deadline
 from portway.net.dial import dial
+from portway.net.resolve import fold
 from portway.net.stream import SocketStream
 from portway.services import Current, DataPorts, Door, Services, Visitor
 from portway.users.directory import Verification
@@ -137,6 +138,8 @@ class Gate:
         """
         access = self._access(action, destination, method, resource, within)
         exchange = self._exchange(access)
+        if within is not None:
+            exchange.server_login = within.server_login
         services = exchange.services
         await services.sink.ready()
         try:
@@ -172,7 +175,8 @@ class Gate:
             host, port, address = within.target
         elif destination is not None:
             host, port = destination.host, destination.port
-            address = destination.address
+            literal = destination.address
+            address = None if literal is None else fold(literal)
         else:
             host, port, address = "", 0, None
         return Access(
@@ -202,7 +206,12 @@ class Gate:
     async def call_back(
         self, port: int, *, source_port: int = 0, seconds: float = 10.0
     ) -> SocketStream:
-        """Dial *port* at the client, whose address is not an argument on purpose."""
+        """Dial *port* at the client, whose address is not an argument on purpose.
+
+        Raises PeerError; Refused, LOOP, where that would be a door of ours.
+        """
+        if self.services.doors.is_ours(self.address, port):
+            raise Refused(Reason.LOOP)
         return await dial(
             [self.address],
             port,
@@ -236,7 +245,7 @@ class Gate:
 
     def close(self) -> None:
         """Forget the clocks; the session is over."""
-        self._idle.clear()
+        self._idle.close()
 
     def _exchange_over(self) -> None:
         self._busy -= 1

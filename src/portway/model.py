@@ -208,4 +208,4 @@ class Record:
     bytes_up: int = 0
     bytes_down: int = 0
     server_login: str = ""
-    facts: Mapping[str, str] = NO_FACTS
+    facts: Mapping[str, str] = field(default_factory=lambda: NO_FACTS)

@@ -6,6 +6,7 @@ closed by then; everyone else sees a reset.
 """
 
 import asyncio
+import errno
 import logging
 import random
 import socket
@@ -20,6 +21,7 @@ from portway.net.stream import RESET, SocketStream, address_of, endpoint_of
 BACKLOG = 4
 STRANGERS = 8  # with the eighth the port closes: somebody is trying ports
 LUCKY_TRIES = 8  # before the whole range is shuffled
+ANOTHER_MAY_DO = (errno.EADDRINUSE, errno.EACCES)  # what is wrong with one port only
 
 log = logging.getLogger(__name__)
 chance = random.SystemRandom()  # a port that can be foretold can be stolen
@@ -123,15 +125,17 @@ def open_data_port(
     None leaves the port to the kernel. *admits* gets each caller's address, IPv4
     mapped into IPv6 folded. Raises Refused, BUSY, if there is no port.
     """
+    text = "no ports were given"
     for port in (0,) if ports is None else _shuffled(ports):
         try:
             sock = _listen(address, port)
         except OSError as error:
-            last = error
-            continue
-        return DataPort(sock, admits, side)
-    extra = {"address": str(address), "error": last.strerror}
-    log.error("dataport.none", extra=extra)
+            text = error.strerror or str(error)
+            if error.errno not in ANOTHER_MAY_DO:
+                break
+        else:
+            return DataPort(sock, admits, side)
+    log.error("dataport.none", extra={"address": str(address), "error": text})
     raise Refused(Reason.BUSY)
 
 

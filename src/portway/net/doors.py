@@ -6,8 +6,14 @@ that this machine has at the moment of the question.
 
 import socket
 from collections.abc import Iterable
+from ipaddress import ip_address
 
-from portway.model import IPAddress
+from portway.errors import Refused
+from portway.model import IPAddress, Reason
+from portway.net.listen import EXHAUSTED
+
+# Where a connection to "no address" ends up, by the version of IP.
+LOOPBACK = {4: ip_address("127.0.0.1"), 6: ip_address("::1")}
 
 
 class Doors:
@@ -22,7 +28,13 @@ class Doors:
         )
 
     def is_ours(self, address: IPAddress, port: int) -> bool:
-        """Say whether a connection to *address* and *port* would come back to us."""
+        """Say whether a connection to *address* and *port* would come back to us.
+
+        *address* is no IPv4 mapped into IPv6. Raises Refused, BUSY, if there is no
+        descriptor to find out with.
+        """
+        if address.is_unspecified:
+            address = LOOPBACK[address.version]
         if (address, port) in self._bound:
             return True
         return port in self._wild and is_local(address)
@@ -31,9 +43,11 @@ class Doors:
 def is_local(address: IPAddress) -> bool:
     """Say whether *address* is one of this machine's: the kernel binds no other."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((str(address), 0))
-        except OSError:
-            return False
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise Refused(Reason.BUSY) from error
+        return False
     return True

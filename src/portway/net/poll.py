@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 
 Waiter = asyncio.Future[None]
+DROPPED = 65536  # bytes at once; then others in the loop get their turn
 
 
 class Poll:
@@ -20,8 +21,9 @@ class Poll:
 
     One task may wait to read and one to write. *error* is what they find when
     `interrupt` woke them. *on_hangup* is called, once, when the peer is gone and
-    nobody reads; bytes that wait unread hide the peer's end until they are read.
-    *broken* is then how it went, if it was no clean end.
+    nobody reads; bytes that wait unread hide the peer's end until they are read, or are
+    dropped where the poll is *dropping*. *broken* is then how it went, if it was no
+    clean end.
     """
 
     __slots__ = (
@@ -33,6 +35,7 @@ class Poll:
         "_writing",
         "broken",
         "closed",
+        "dropping",
         "error",
         "fd",
         "loop",
@@ -42,6 +45,7 @@ class Poll:
     def __init__(self, sock: socket.socket) -> None:
         self.fd = sock.fileno()
         self.closed = False
+        self.dropping = False
         self.error: Exception | None = None
         self.broken: OSError | None = None
         self._sock = sock
@@ -123,17 +127,25 @@ class Poll:
         gone = False
         if self.on_hangup is not None:
             try:
-                gone = not self._sock.recv(1, socket.MSG_PEEK)
+                gone = not self._look()
             except BlockingIOError:
                 return
             except OSError as error:
                 self.broken = error  # the socket tells it only once
                 gone = True
+            if self.dropping and not gone:
+                return
         self.loop.remove_reader(self.fd)
         self._reading = False
         if gone and self.on_hangup is not None:
             on_hangup, self.on_hangup = self.on_hangup, None
             on_hangup()
+
+    def _look(self) -> bytes:
+        """Return what has come, empty at the peer's end; it stays if it is wanted."""
+        if self.dropping:
+            return self._sock.recv(DROPPED)
+        return self._sock.recv(1, socket.MSG_PEEK)
 
     def _on_writable(self) -> None:
         writer, self._writer = self._writer, None

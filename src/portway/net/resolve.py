@@ -20,6 +20,7 @@ Answer = asyncio.Future[Addresses]
 
 KEPT_FOR = 30.0  # seconds: getaddrinfo tells no time to live
 KEPT = 1024  # names
+ASKED = 1024  # names at once; who asks for one more while they hang is told so
 
 # Not under these names on every system: EAI_NODATA, EAI_ADDRFAMILY of <netdb.h>.
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, -5, -9})
@@ -62,15 +63,17 @@ class SystemResolver:
         if known is not None and loop.time() < known[0]:
             return known[1]
         answer = self._asked.get(host) or self._ask(host, loop)
-        waiting = asyncio.shield(answer)
         try:
             async with asyncio.timeout(self._seconds):
-                return await waiting
+                return await asyncio.shield(answer)
         except TimeoutError as error:
             text = f"{host}: the resolver does not answer"
             raise UpstreamError(Reason.RESOLVER, text) from error
 
     def _ask(self, host: str, loop: asyncio.AbstractEventLoop) -> Answer:
+        if len(self._asked) >= ASKED:
+            text = f"{host}: too many names are being resolved"
+            raise UpstreamError(Reason.RESOLVER, text)
         answer: Answer = loop.create_future()
         self._asked[host] = answer
         answer.add_done_callback(lambda done: self._learn(host, done))

@@ -118,6 +118,11 @@ class SocketStream:
             raise self.failed(error) from error
 
     @property
+    def closed(self) -> bool:
+        """Whether it is closed, by `close` or `abort`."""
+        return self._poll.closed
+
+    @property
     def peer_address(self) -> IPAddress:
         """The other end's address."""
         return address_of(self.peer)
@@ -144,6 +149,12 @@ class SocketStream:
     @on_hangup.setter
     def on_hangup(self, call: Callable[[], None] | None) -> None:
         self._poll.watch(call)
+
+    def drop(self, ended: Callable[[], None]) -> None:
+        """Read and drop all that comes; call *ended* once, at the peer's end."""
+        self._unread = b""
+        self._poll.dropping = True
+        self._poll.watch(ended)
 
     async def receive(self, limit: int = CHUNK) -> bytes:
         """Return 1 to *limit* bytes, or ``b""`` at the end that the peer meant."""
@@ -240,6 +251,11 @@ class SocketStream:
         """Raise *error* where the stream is waited for, and in every later call."""
         if not self._poll.closed:
             self._poll.interrupt(error)
+
+    def resume(self) -> None:
+        """Let calls go on after an interruption that has been dealt with."""
+        if not self._poll.closed:
+            self._poll.error = None
 
     async def finish(self, seconds: float) -> None:
         """Read and drop what still comes, at most for *seconds*, then close.

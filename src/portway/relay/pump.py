@@ -131,21 +131,31 @@ async def _splice(
     source: SocketStream, sink: SocketStream, flow: _Flow, pipes: Pipes
 ) -> int:
     want = await flow.leave(SPLICED)
-    while True:
-        pipe = pipes.borrow(large=flow.moved >= LARGE_AFTER)
-        if pipe is None:
-            return await _copy(source, sink, flow)
-        empty = False
-        try:
-            count = fill(source, pipe, want)
-            if count:
-                await drain(pipe, sink, count, flow.went)
-            empty = True
-        finally:
-            if empty:
-                pipes.give_back(pipe)
-            else:
-                pipes.discard(pipe)
-        if count is not None:
-            return count
+    count = await _through_a_pipe(source, sink, flow, pipes, want)
+    if count is None:
         await source.readable()
+        count = await _through_a_pipe(source, sink, flow, pipes, want)
+    # No splice goes past an urgent byte: it says that nothing has come, or even that
+    # this is the end, if that has come behind it. Copying knows better.
+    return count or await _copy(source, sink, flow)
+
+
+async def _through_a_pipe(
+    source: SocketStream, sink: SocketStream, flow: _Flow, pipes: Pipes, want: int
+) -> int | None:
+    """Move up to *want* bytes; 0 or None: none, by way of splice."""
+    pipe = pipes.borrow(large=flow.moved >= LARGE_AFTER)
+    if pipe is None:
+        return await _copy_much(source, sink, flow, pipes)
+    empty = False
+    try:
+        count = fill(source, pipe, want)
+        if count:
+            await drain(pipe, sink, count, flow.went)
+        empty = True
+    finally:
+        if empty:
+            pipes.give_back(pipe)
+        else:
+            pipes.discard(pipe)
+    return count

@@ -17,7 +17,8 @@ def fill(source: SocketStream, pipe: Pipe, want: int) -> int | None:
     """Move up to *want* bytes that are ready into *pipe*, which is empty.
 
     How many fit has no fixed relation to the pipe's size. Returns their number, 0 at
-    the source's end, None if nothing is ready. Raises PeerError, the source's.
+    the source's end, None if nothing is ready; an urgent byte looks like either.
+    Raises PeerError, the source's.
     """
     try:
         count = os.splice(source.fileno(), pipe.writer, want, flags=FLAGS)

@@ -130,7 +130,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
 
 METHODS: Mapping[str, Action] = MappingProxyType(
     {
-        "LOGIN": Action.CONNECT,
+        "CONNECT": Action.CONNECT,  # naming a server
         **{name: verb.action for name, verb in VERBS.items() if verb.action},
     }
 )

@@ -7,7 +7,10 @@ lines stand in front, as RFC 959, section 4.2, lets a reply have many.
 Not here: waiting for it. Invariant: what comes out is always one whole reply.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from portway.protocols.ftp.wire import ReplyLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +36,36 @@ class Greeting:
         lines = self.text.splitlines()
         first = reply[:3] + b"-" + lines[0][4:]
         return b"\r\n".join([first, *(b" " + line for line in lines[1:]), reply])
+
+
+def login_rewrite(
+    verb: str, greeting: Greeting | None
+) -> Callable[[ReplyLine], bytes] | None:
+    """Return how the reply to a relayed USER, PASS or ACCT changes on its way.
+
+    *greeting* goes before a reply that lets the client go on; a refusal is passed
+    bare. Any success of USER is a 230, the only one that clients know.
+    """
+    if greeting is None and verb != "USER":
+        return None
+
+    def rewrite(line: ReplyLine) -> bytes:
+        text = line.line
+        outer = line.first or line.final
+        if verb == "USER" and outer and 200 <= line.code < 300:
+            text = b"230" + text[3:]
+        if greeting is not None and line.first and 200 <= line.code < 400:
+            text = greeting.in_front_of(text)
+        return text
+
+    return rewrite
+
+
+def as_230(text: bytes, code: int) -> bytes:
+    """Return a kept reply of *code* as 230, if it is another success."""
+    if not 200 <= code < 300 or code == 230:
+        return text
+    lines = text.splitlines(keepends=True)
+    lines[0] = b"230" + lines[0][3:]
+    lines[-1] = b"230" + lines[-1][3:]
+    return b"".join(lines)

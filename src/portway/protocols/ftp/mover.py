@@ -15,18 +15,19 @@ from collections.abc import Awaitable, Callable
 
 from portway.errors import PeerError, PortwayError
 from portway.exchange import Exchange
-from portway.model import Side
+from portway.model import IPAddress, Side
 from portway.net.deadline import Deadline
 from portway.net.linger import linger
 from portway.net.stream import SocketStream
 from portway.protocols.ftp import replies, transfer
-from portway.protocols.ftp.dialogue import Awaited, Fate
+from portway.protocols.ftp.dialogue import Awaited, Fate, Reply
 from portway.protocols.ftp.legs import DataPath
 from portway.protocols.ftp.transfer import Closing, DataEnd, Direction
 from portway.protocols.ftp.upstream import Upstream
 from portway.protocols.ftp.wire import ReplyLine
 
 LEG_TIME = 60.0  # for the legs to come up, once the command was sent
+LATE_LEG = 5.0  # for the server's leg, once the server said that it is done
 REPLY_AFTER_FAILURE = 10.0  # the server's own account of a failure is awaited
 REPLY_AFTER_DATA = 600.0  # slow disks sync before they say 226
 LINGER = 5.0
@@ -37,35 +38,39 @@ KNOWS_ABOR = (b"ABOR", b"abor", b"Abor")
 class Transfer:
     """One payload between the two legs of *path*.
 
-    *stall* is how many seconds may pass without a byte. *over* is called, with the
-    final reply, when the transfer answers the client in the server's place.
+    *stall* is how many seconds may pass without a byte, *dial_time* how many a
+    connection to the server may take, from *source*. *tell* gives the client a reply
+    in the server's place. `over` is done once the client has its final reply.
     """
 
     __slots__ = (
+        "_answered",
         "_client",
         "_client_up",
+        "_closed",
         "_data_over",
         "_detail",
+        "_dial_time",
         "_final",
         "_moved_before",
-        "_over",
+        "_path",
         "_server",
+        "_source",
         "_stall",
         "_stall_time",
         "_start",
         "_task",
-        "_tasks",
+        "_tell",
         "_upstream",
         "aborted",
-        "answered",
         "code",
         "direction",
         "end",
         "exchange",
-        "path",
+        "over",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - made in one place
         self,
         upstream: Upstream,
         path: DataPath,
@@ -73,20 +78,25 @@ class Transfer:
         direction: Direction,
         *,
         stall: float,
-        over: Callable[[bytes], Awaitable[None]],
-        tasks: asyncio.TaskGroup,
+        dial_time: float,
+        source: IPAddress | None,
+        tell: Callable[[bytes], Awaitable[None]],
     ) -> None:
         new = asyncio.get_running_loop().create_future
-        self.path = path
         self.exchange = exchange
         self.direction = direction
-        self._stall_time = stall
-        self._over = over
         self.code: int | None = None
         self.end: DataEnd | None = None
         self.aborted = False
-        self.answered = False
+        self.over: asyncio.Future[None] = new()
+        self._path = path
         self._upstream = upstream
+        self._stall_time = stall
+        self._dial_time = dial_time
+        self._source = source
+        self._tell = tell
+        self._answered = False  # by us, in the server's place
+        self._closed = False
         self._detail = ""
         self._client: SocketStream | None = None
         self._server: SocketStream | None = None
@@ -95,34 +105,37 @@ class Transfer:
         self._data_over: asyncio.Future[None] = new()
         self._final: asyncio.Future[None] = new()
         self._task: asyncio.Task[None] | None = None
-        self._tasks = tasks
         self._stall = Deadline(self._check_progress)
         self._moved_before = 0
+        path.use()
 
     @property
     def moved(self) -> int:
         """Bytes of payload that went through so far."""
         return self.exchange.up.bytes + self.exchange.down.bytes
 
-    def start(self) -> None:
-        """Begin, as a task of its own."""
-        self._task = self._tasks.create_task(self.run())
-
     # The data.
 
     async def run(self) -> None:
         """Bring the legs up, move the payload, close the legs."""
-        end = DataEnd.CUT
+        self._task = asyncio.current_task()
         try:
-            end = await self._move()
+            if self.end is None:
+                end = await self._move()
+                self.end = self.end or end
         finally:
-            end = self.end = self.end or end
-            self._close_legs(end)
-        await self._make_sure_of_an_answer(end)
+            self._close(self.end or DataEnd.CUT)
+        if self.end is not None:
+            await self._make_sure_of_an_answer(self.end)
 
-    def _close_legs(self, end: DataEnd) -> None:
-        self._stall.clear()
-        self.path.close()
+    def _close(self, end: DataEnd) -> None:
+        """Close both legs, as *end* wants it; only the first call does."""
+        if self._closed:
+            return
+        self._closed = True
+        self.end = end
+        self._stall.close()
+        self._path.close()
         client, server = transfer.closings(self.direction, end)
         close_leg(self._client, client)
         close_leg(self._server, server)
@@ -131,12 +144,13 @@ class Transfer:
         release(self._data_over)
 
     async def _move(self) -> DataEnd:
-        failed = await self._legs()
+        failed = await self._bring_legs_up()
         if failed is not None:
             return failed
         client, server = self._client, self._server
         if client is None or server is None:
             return DataEnd.CUT
+        self._upstream.wait_at_most(None)
         self._stall.set(self._stall_time)
         try:
             if self.direction is Direction.BOTH:
@@ -151,19 +165,22 @@ class Transfer:
             return DataEnd.CLIENT_BROKE if broke_client else DataEnd.SERVER_BROKE
         return DataEnd.WHOLE
 
-    async def _legs(self) -> DataEnd | None:
-        """Bring both legs up; return what failed, or None."""
+    async def _bring_legs_up(self) -> DataEnd | None:
+        """Return what failed, or None."""
         try:
-            async with asyncio.timeout(LEG_TIME):
-                self._server = await self.path.server_leg(self.exchange)
+            async with asyncio.timeout(LEG_TIME) as time:
+                self._final.add_done_callback(lambda _: hasten(time))
+                self._server = await self._path.server_leg(
+                    self.exchange, self._source, self._dial_time
+                )
         except (PortwayError, TimeoutError) as error:
             self._detail = str(error)
             return DataEnd.NO_SERVER
         try:
-            if self.path.calls_client:
+            if self._path.calls_client:
                 await self._first_sign(self._server)
             async with asyncio.timeout(LEG_TIME):
-                self._client = await self.path.client_leg()
+                self._client = await self._path.client_leg()
         except (PortwayError, TimeoutError):
             return DataEnd.NO_CLIENT
         self._client_up.set_result(True)
@@ -172,14 +189,12 @@ class Transfer:
     async def _first_sign(self, server: SocketStream) -> None:
         """Wait for the server to begin: by its reply, or by its first byte."""
         if self._start.done() or self.direction is not Direction.DOWN:
-            await self._start
+            await asyncio.wait({self._start})
             return
-        looking = self._tasks.create_task(self._look_for_byte(server))
-        try:
-            await self._start
-        finally:
+        async with asyncio.TaskGroup() as race:
+            looking = race.create_task(self._look_for_byte(server))
+            await asyncio.wait({self._start})
             looking.cancel()
-            await asyncio.wait({looking})
 
     async def _look_for_byte(self, server: SocketStream) -> None:
         with contextlib.suppress(PeerError):  # the pump will meet it again
@@ -201,18 +216,20 @@ class Transfer:
 
     async def _make_sure_of_an_answer(self, end: DataEnd) -> None:
         """Tell the client how it ended, if the server does not."""
+        if self._final.done():
+            return
         if end is DataEnd.WHOLE:
             self._upstream.wait_at_most(REPLY_AFTER_DATA)
             return
         if end is not DataEnd.NO_CLIENT:
             await asyncio.wait({self._final}, timeout=REPLY_AFTER_FAILURE)
-        if self._final.done():
+        if self._final.done() or self.aborted:
             return
-        self.answered = True
-        if end is DataEnd.NO_CLIENT:
-            await self._upstream.abort_transfer(Awaited("ABOR", Fate.KEEP))
+        self._answered = True
+        await self._upstream.abort_transfer(Awaited("ABOR", Fate.KEEP))
         answer = transfer.final_reply(end, None, self._detail)
-        await self._over(answer or replies.TRANSFER_ABORTED)
+        await self._tell(answer or replies.TRANSFER_ABORTED)
+        release(self.over)
 
     # What others tell it.
 
@@ -220,10 +237,8 @@ class Transfer:
         """End the data now, as *end*; what has ended already stays as it was."""
         if self.end is not None:
             return
-        self.end = end
-        if self._task is None:
-            self._close_legs(end)
-        else:
+        self._close(end)
+        if self._task is not None:
             self._task.cancel()
 
     async def before(self, line: ReplyLine) -> bytes | None:
@@ -231,11 +246,12 @@ class Transfer:
 
         None lets the server's reply pass.
         """
-        if self.answered:
+        if self._answered:
             return b""
         if line.code < 200:
+            self._upstream.wait_at_most(None)
             release(self._start)
-            if self.path.calls_client and not await self._client_up:
+            if self._path.calls_client and not await self._client_up:
                 return b""
             return None
         self.code = line.code
@@ -243,13 +259,18 @@ class Transfer:
         if self.aborted:
             return await self._after_abort(line)
         if line.code >= 400:
-            self.stop(DataEnd.CUT if self.moved else DataEnd.CALLED_OFF)
-        elif self.direction is Direction.UP and self.end is None:
+            self.stop(DataEnd.GIVEN_UP if self.moved else DataEnd.CALLED_OFF)
+        elif self.direction is Direction.UP:
             # the server is content with less than the client has to send
             self.stop(DataEnd.SERVER_BROKE)
         release(self._start)
         await self._data_over
         return transfer.final_reply(self.end or DataEnd.CUT, line.code, self._detail)
+
+    def finished(self, reply: Reply) -> None:
+        """The client has what `before` let it have of the final reply."""
+        del reply
+        release(self.over)
 
     async def _after_abort(self, line: ReplyLine) -> bytes | None:
         """Make two replies of one, where the server has only one for an ABOR."""
@@ -259,6 +280,12 @@ class Transfer:
             return None
         self._upstream.read_again(line)
         return replies.TRANSFER_ABORTED
+
+
+def hasten(time: asyncio.Timeout) -> None:
+    """The server is done: its leg comes soon, if it comes."""
+    with contextlib.suppress(RuntimeError):  # it came
+        time.reschedule(asyncio.get_running_loop().time() + LATE_LEG)
 
 
 def close_leg(leg: SocketStream | None, how: Closing) -> None:

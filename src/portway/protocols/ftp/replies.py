@@ -33,22 +33,25 @@ NEW_USER = reply(220, "Ready for a new user.")
 GOODBYE = reply(221, "Goodbye.")
 NO_AUTH = reply(502, "AUTH is not available.")
 NOT_OFFERED = reply(502, "Not available through this proxy.")
-NO_SUCH_MODE = reply(504, "Only MODE S is available.")
 LINE_TOO_LONG = reply(500, "Line too long.")
 LINE_MUCH_TOO_LONG = reply(421, "Line too long.")
 CONTROL_REFUSED = reply(501, "Control characters refused.")
 IDLE = reply(421, "Idle too long, closing.")
 LOGIN_TOO_LONG = reply(421, "Login took too long.")
 SERVER_CLOSED = reply(421, "Server closed the connection.")
+CUT_BY_SERVER = reply(426, "Server closed the connection.")
 SERVER_SILENT = reply(421, "Server does not answer.")
 SERVER_ODD = reply(421, "Server does not speak FTP any more.")
 NO_DATA_PATH = reply(425, "Send PASV, EPSV, PORT or EPRT first.")
 NO_DATA_PORT = reply(425, "No data port is free.")
 DATA_EXPIRED = reply(425, "The data port was not used in time.")
-CANNOT_CALL_BACK = reply(425, "Cannot connect to your data port.")
 ALL_SENT = reply(501, "EPSV ALL was sent.")
 EPSV_ALL_OK = reply(200, "EPSV ALL accepted.")
 USE_EPSV = reply(425, "Use EPSV on IPv6.")
+NO_WAY = reply(425, "No data path to the server.")
+NO_TLS = reply(503, "TLS is not active.")
+NO_CCC = reply(534, "CCC is not allowed here.")
+NO_MODE = reply(504, "Only MODE S is available.")
 TRANSFER_ABORTED = reply(426, "Transfer aborted.")
 INTERNAL = reply(421, "The proxy met an error of its own.")
 
@@ -83,6 +86,13 @@ REFUSALS: Mapping[Reason, bytes] = {
     Reason.BUSY: NO_DATA_PORT,
     Reason.DRAIN: reply(421, "The proxy is closing."),
     Reason.LOOP: reply(530, "That address is this proxy itself."),
+}
+
+# What a client is told that ends the session by itself; gone ones are told nothing.
+CLIENT_ENDS: Mapping[Reason, bytes] = {
+    Reason.IDLE: IDLE,
+    Reason.TIMEOUT: LOGIN_TOO_LONG,
+    Reason.TOO_LONG: LINE_MUCH_TOO_LONG,
 }
 
 BECAUSE = {

@@ -29,6 +29,7 @@ class DataEnd(Enum):
 
     WHOLE = auto()  # every byte went through, and its end
     CALLED_OFF = auto()  # the server refused before any byte
+    GIVEN_UP = auto()  # the server refused after some
     ABORTED = auto()  # the client sent ABOR
     CLIENT_BROKE = auto()
     SERVER_BROKE = auto()

@@ -41,6 +41,7 @@ class Upstream:
         "_pairer",
         "_reader",
         "_reply_time",
+        "_sending",
         "_tell",
         "stream",
     )
@@ -53,6 +54,7 @@ class Upstream:
         self._reader = ReplyReader()
         self._lines: list[ReplyLine] = []
         self._changed: asyncio.Future[None] | None = None
+        self._sending = asyncio.Lock()  # a transfer's task and the session's both send
         self._clock = Deadline(self._too_late)
 
     @property
@@ -164,9 +166,7 @@ class Upstream:
         else:
             self._clock.set(self._reply_time)
 
-    async def _flush(
-        self, out: list[bytes], done: list[tuple[Awaited, Reply]]
-    ) -> None:
+    async def _flush(self, out: list[bytes], done: list[tuple[Awaited, Reply]]) -> None:
         data = b"".join(out)
         out.clear()
         if data:
@@ -197,7 +197,8 @@ class Upstream:
         """Send a command; *line* is without its line end. Its reply is then due."""
         self._pairer.expect(awaited)
         self._clock.set(self._reply_time)
-        await self.stream.send(line + b"\r\n")
+        async with self._sending:
+            await self.stream.send(line + b"\r\n")
 
     async def ask(self, line: bytes) -> Reply:
         """Send a command of the gateway's own and return its whole reply."""
@@ -260,9 +261,11 @@ class Upstream:
     async def abort_transfer(self, awaited: Awaited) -> None:
         """Send ABOR as RFC 959 has it: Telnet IP and Synch, the mark urgent."""
         self._pairer.expect(awaited)
-        await self.stream.send(b"\xff\xf4\xff")
-        await self.stream.send_urgent(b"\xf2")
-        await self.stream.send(b"ABOR\r\n")
+        self._clock.set(self._reply_time)
+        async with self._sending:
+            await self.stream.send(b"\xff\xf4\xff")
+            await self.stream.send_urgent(b"\xf2")
+            await self.stream.send(b"ABOR\r\n")
 
     def _too_late(self) -> None:
         self.stream.interrupt(
@@ -270,12 +273,10 @@ class Upstream:
         )
 
     def close(self) -> None:
-        """Drop the clocks. The stream is its owner's to close."""
-        self._clock.clear()
+        """Drop the clock. The stream is its owner's to close."""
+        self._clock.close()
 
 
 def verb_of(line: bytes) -> str:
     """Return a command's verb, for messages; never its argument."""
     return line.partition(b" ")[0].decode("ascii", "replace").upper()
-
-

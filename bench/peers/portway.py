@@ -1,0 +1,61 @@
+"""Portway itself, with its policy and its ledger on.
+
+Not here: anything it is made of; it is a process like the rivals. Invariant: its
+configuration differs between scenarios only in the number of rules.
+"""
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.peers.peer import Peer
+from bench.processes import LOOPBACK, Command
+
+PROGRAM = Path(sys.executable).with_name("portway")
+
+
+def _rules(count: int) -> str:
+    """Return *count* rules; the last is the only one that matches a session's doings."""
+    denied = [
+        f'[[rules]]\nname = "no {number}"\nwho = ["*"]\ndo = ["write", "read"]\n'
+        f'to = ["host{number}.example.net"]\nthen = "deny"\n'
+        for number in range(count - 1)
+    ]
+    last = '[[rules]]\nname = "all"\nwho = ["127.0.0.1"]\nto = ["*", "inside"]\n'
+    return "\n".join([*denied, last + 'then = "allow"\n'])
+
+
+def command(folder: Path, port: int, rules: int = 10) -> Command:
+    """Write a configuration with so many *rules*, and return what to start."""
+    configuration = folder / "portway.toml"
+    configuration.write_text(
+        f"""[gateway]
+state = "{state(folder)}"
+
+[listen.ftp]
+protocol = "ftp"
+address = "{LOOPBACK}:{port}"
+
+{_rules(rules)}""",
+        encoding="utf-8",
+    )
+    return Command((str(PROGRAM), "serve", "-c", str(configuration)))
+
+
+def state(folder: Path) -> Path:
+    """Return the state directory of the Portway that runs in *folder*."""
+    return folder / "state"
+
+
+def version() -> str:
+    """Return the version; empty if there is no Portway that can serve."""
+    try:
+        words = [str(PROGRAM), "serve", "--help"]
+        subprocess.run(words, check=True, capture_output=True)
+        return importlib.metadata.version("portway")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+PORTWAY = Peer("Portway", command, version, idle=5000)

@@ -1,0 +1,91 @@
+"""How many clients are let in: in all, from one address, from one IPv6 network.
+
+Not here: rules, and what a client that is one too many is told. Invariant: every
+`enter` that was granted is followed by one `leave`.
+"""
+
+import resource
+from collections import Counter
+from ipaddress import IPv6Address
+from typing import TypeVar
+
+from portway.config.schema import Limits
+from portway.model import IPAddress
+
+DESCRIPTORS = 6  # of a session whose transfer is spliced, two pipes included
+RESERVED = 256  # descriptors for the gateway itself
+Key = TypeVar("Key")
+
+NETWORK6 = 64  # bits that one site has to itself
+
+
+class Admission:
+    """The connections there are, against the *limits* there may be."""
+
+    __slots__ = ("_clients", "_networks", "limits", "total")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.total = 0
+        self._clients: Counter[IPAddress] = Counter()
+        self._networks: Counter[int] = Counter()
+
+    def enter(self, client: IPAddress) -> bool:
+        """Count *client* in, unless it is one too many. Loopback counts in all only."""
+        limits = self.limits
+        if self.total >= limits.connections:
+            return False
+        if not client.is_loopback:
+            network = network_of(client)
+            if self._clients[client] >= limits.per_client or (
+                network is not None and self._networks[network] >= limits.per_network6
+            ):
+                return False
+            self._clients[client] += 1
+            if network is not None:
+                self._networks[network] += 1
+        self.total += 1
+        return True
+
+    def leave(self, client: IPAddress) -> None:
+        """Count *client* out."""
+        self.total -= 1
+        if client.is_loopback:
+            return
+        count_out(self._clients, client)
+        network = network_of(client)
+        if network is not None:
+            count_out(self._networks, network)
+
+
+def network_of(client: IPAddress) -> int | None:
+    """Return the number of the IPv6 network that *client* is in, None for IPv4."""
+    if isinstance(client, IPv6Address):
+        return int(client) >> (128 - NETWORK6)
+    return None
+
+
+def count_out(counts: Counter[Key], key: Key) -> None:
+    """Take one off, and forget what has none."""
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
+
+
+def possible(limits: Limits) -> Limits:
+    """Return *limits* with no more connections than there are descriptors for.
+
+    The process's own bound is raised to what the system grants it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    most = max(1, (soft - RESERVED) // DESCRIPTORS)
+    if soft == resource.RLIM_INFINITY or limits.connections <= most:
+        return limits
+    return Limits(
+        connections=most,
+        per_client=limits.per_client,
+        per_network6=limits.per_network6,
+    )

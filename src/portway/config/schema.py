@@ -1,0 +1,112 @@
+"""The configuration as frozen values, once it was read and found right.
+
+Not here: TOML (load.py), and the keys of one protocol, which its folder describes by a
+subclass of `ProtocolSettings`. Invariant: a value of these types can be acted upon as
+it is; nothing here is text that somebody still has to read, but for the rules, which
+policy.compile reads.
+"""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from portway.model import Endpoint
+from portway.units import Seconds
+
+Mode = Literal["forward", "transparent", "reverse"]
+Login = Literal["none", "optional", "required"]
+
+
+class Wrong(NamedTuple):
+    """What is wrong with a key: its name within its table, and why, with the cure."""
+
+    key: str
+    text: str
+
+
+class ProtocolSettings(Struct, frozen=True, kw_only=True):
+    """The keys of a ``[listen.NAME]`` table that belong to its protocol.
+
+    Field types that the loader knows: str, bool, int, `Seconds`, `Size`, `Rate`,
+    `IPAddress`, `IPNetwork`, `Endpoint`, `range` (of ports: ``"50000-50999"``),
+    `Literal`, ``tuple[T, ...]``, ``T | None``, and nested frozen Structs.
+    """
+
+    def problems(self, listener: "Listener") -> Iterable[Wrong]:
+        """Yield what is wrong between keys, each of which is right by itself."""
+        del listener
+        return ()
+
+
+class Gateway(Struct, frozen=True, kw_only=True):
+    """``[gateway]``. An empty *timezone* is the machine's; *state* is a folder."""
+
+    name: str = "portway"
+    state: str = "/var/lib/portway"
+    timezone: str = ""
+    drain: Seconds = Seconds(30.0)
+
+
+class Listener(Struct, frozen=True, kw_only=True):
+    """One ``[listen.NAME]``; *where* is the ``FILE:LINE`` of its table."""
+
+    name: str
+    where: str
+    protocol: str
+    address: tuple[Endpoint, ...]
+    mode: Mode = "forward"
+    login: Login = "none"
+    settings: ProtocolSettings
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """One ``[[rules]]`` entry, as written; *where* is the ``FILE:LINE`` of its head.
+
+    *lines* gives, for each key that was written, the ``FILE:LINE`` of that key. An
+    empty *when* is always. *who*, *do* and *to* left out are ``("*",)``.
+    """
+
+    where: str
+    lines: dict[str, str]
+    name: str = ""
+    who: tuple[str, ...] = ("*",)
+    do: tuple[str, ...] = ("*",)
+    to: tuple[str, ...] = ("*",)
+    when: tuple[str, ...] = ()
+    then: Literal["allow", "deny"]
+    because: str = ""
+
+
+class LogFile(Struct, frozen=True, kw_only=True):
+    """One ``[[ledger.file]]``."""
+
+    path: str
+    format: Literal["json", "xferlog", "squid", "combined"] = "json"
+
+
+class Ledger(Struct, frozen=True, kw_only=True):
+    """``[ledger]``: how long records are *keep*-ed, and where else they are written."""
+
+    store: Literal["sqlite"] = "sqlite"
+    keep: Seconds = Seconds(90 * 86400.0)
+    file: tuple[LogFile, ...] = ()
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """``[limits]``: bounds of the whole gateway; see security.md, section 3."""
+
+    connections: int = 10_000
+    per_client: int = 256
+    per_network6: int = 512
+
+
+class Configuration(Struct, frozen=True, kw_only=True):
+    """A whole configuration. *path* is its file, empty for the embedded default."""
+
+    path: str
+    gateway: Gateway
+    listeners: tuple[Listener, ...]
+    rules: tuple[Rule, ...]
+    ledger: Ledger
+    limits: Limits

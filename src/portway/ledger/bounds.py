@@ -1,0 +1,69 @@
+"""How much of what a peer said a record may hold.
+
+Not here: how a field is escaped; each format has its way. Invariant: what comes out of
+`clean` is text that UTF-8 can hold, and a record of at most 16 KiB.
+"""
+
+import re
+from dataclasses import fields, replace
+
+from portway.model import Record
+
+# One field cannot crowd out a record: security.md, section 3.
+FIELD = 1024  # bytes of UTF-8
+PATH = 2048
+FACTS = 8192  # all of them together
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGER = {"path": PATH, "url": PATH}
+_TEXT = [(f.name, _LONGER.get(f.name, FIELD)) for f in fields(Record) if f.type is str]
+_CUT = "…"
+
+
+def clean(record: Record) -> Record:
+    """Return *record* within the bounds: itself, but for few."""
+    facts = record.facts
+    said = "".join(
+        (
+            record.user,
+            record.method,
+            record.url,
+            record.host,
+            record.path,
+            record.because,
+            record.status,
+            record.error,
+            record.server_login,
+            *facts,
+            *facts.values(),
+        )
+    )
+    if len(said) <= FIELD and said.isascii():
+        return record
+    left = FACTS
+    kept: dict[str, str] = {}
+    for name, value in facts.items():
+        word, text = fit(name, FIELD), fit(value, FIELD)
+        left -= len(word.encode()) + len(text.encode())
+        if left < 0:
+            break
+        kept[word] = text
+    texts = {name: fit(getattr(record, name), most) for name, most in _TEXT}
+    return replace(record, **texts, facts=kept)  # type: ignore[arg-type]
+
+
+def fit(text: str, most: int) -> str:
+    """Return *text* in at most *most* bytes of UTF-8; what was cut ends in ``…``.
+
+    Bytes that were no UTF-8 when *text* was decoded become ``%XX``.
+    """
+    text = _SURROGATE.sub(percent, text)
+    data = text.encode()
+    if len(data) <= most:
+        return text
+    return data[: most - len(_CUT.encode())].decode(errors="ignore") + _CUT
+
+
+def percent(found: re.Match[str]) -> str:
+    """Return a surrogate as the byte that it stands for, as ``%XX``."""
+    return f"%{ord(found[0]) & 0xFF:02X}"

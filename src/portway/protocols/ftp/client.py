@@ -1,0 +1,135 @@
+"""The client's control connection: commands in, replies out.
+
+Not here: what a command means. Invariant: replies go out whole and in the order in
+which they were given; commands are handed over in the order in which they came, but
+for those that reach into a transfer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from portway.errors import PeerError, PortwayError
+from portway.gate import Gate
+from portway.lines import BadLine, LineReader
+from portway.model import Side
+from portway.net.stream import SocketStream
+from portway.protocols.ftp.wire import Command, parse_command
+
+WAITING = 64  # commands that may wait for the end of a transfer
+WAITING_BYTES = 65536
+
+Line = Command | BadLine
+
+
+class Client:
+    """One client connection. *idle* is how many seconds it may say nothing."""
+
+    __slots__ = (
+        "_failure",
+        "_gate",
+        "_idle",
+        "_lines",
+        "_news",
+        "_reader",
+        "_sending",
+        "_urgent",
+        "stream",
+    )
+
+    def __init__(self, stream: SocketStream, gate: Gate, idle: float) -> None:
+        self.stream = stream
+        self._gate = gate
+        self._idle = idle
+        self._reader = LineReader(telnet=True)
+        self._lines: list[Line] = []
+        self._sending = asyncio.Lock()  # whoever reads a server tells us, too
+        self._urgent: list[Command] = []
+        self._failure: PortwayError | None = None
+        self._news: asyncio.Future[None] | None = None
+
+    async def tell(self, text: bytes) -> None:
+        """Send *text*, which is replies or lines of one."""
+        async with self._sending:
+            await self.stream.send(text)
+
+    async def next(self, patience: float | None = None) -> Line:
+        """Return the client's next command, or what it sent instead.
+
+        Raises PeerError at its end, and when it was idle for too long; Refused, DRAIN;
+        ProtocolError, TOO_LONG, for an endless line; TimeoutError if nothing came for
+        *patience* seconds.
+        """
+        while not self._lines:
+            if patience is None:
+                await self._read(self._idle)
+            else:
+                async with asyncio.timeout(patience):
+                    await self._read(self._idle)
+        return self._lines.pop(0)
+
+    async def _read(self, idle: float | None) -> int:
+        """Take in what comes; return how many bytes it was."""
+        data = await self._gate.wait_for(self.stream.receive(), idle)
+        if not data:
+            raise PeerError(Side.CLIENT, "the client closed the connection")
+        self._lines += [
+            parse_command(line) if isinstance(line, bytes) else line
+            for line in self._reader.feed(data)
+        ]
+        answers = self._reader.take_answers()
+        if answers:
+            await self.tell(answers)
+        return len(data)
+
+    async def attend(
+        self,
+        over: asyncio.Future[None],
+        urgent: Callable[[Command], Awaitable[None]],
+    ) -> None:
+        """Read on until *over* is done; give ABOR and STAT to *urgent* at once.
+
+        Everything else waits in its place. Raises what `next` raises.
+        """
+        over.add_done_callback(self._wake)
+        async with asyncio.TaskGroup() as tasks:
+            listening = tasks.create_task(self._listen())
+            while not over.done() and self._failure is None:
+                self._news = asyncio.get_running_loop().create_future()
+                await self._news
+                while self._urgent and not over.done():
+                    await urgent(self._urgent.pop(0))
+            listening.cancel()
+        self._lines[:0] = self._urgent  # they came too late to be urgent
+        self._urgent = []
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    async def _listen(self) -> None:
+        waiting = 0
+        try:
+            while len(self._lines) < WAITING and waiting < WAITING_BYTES:
+                self._pick_urgent()
+                waiting += await self._read(None)
+            self._pick_urgent()
+        except PortwayError as error:
+            self._failure = error
+            self._wake()
+
+    def _pick_urgent(self) -> None:
+        for line in self._lines[:]:
+            if isinstance(line, Command) and is_urgent(line):
+                self._lines.remove(line)
+                self._urgent.append(line)
+                self._wake()
+
+    def _wake(self, *_: object) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+
+def is_urgent(command: Command) -> bool:
+    """Whether *command* is looked at while a transfer goes on."""
+    if command.verb == "STAT":
+        return not command.argument.strip()
+    return command.verb == "ABOR"

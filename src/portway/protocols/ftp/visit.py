@@ -1,0 +1,435 @@
+"""One server, from its greeting until it is left: commands, replies, transfers.
+
+Not here: how the server was named, and logins. Invariant: what a rule could refuse is
+asked before it is sent, and every exchange that was begun leaves its record.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from portway.errors import PeerError, ProtocolError, Refused
+from portway.exchange import Exchange
+from portway.gate import Gate
+from portway.lines import shown
+from portway.model import Action, Outcome, Side
+from portway.protocols.ftp import answers, replies
+from portway.protocols.ftp.client import Client
+from portway.protocols.ftp.commands import VERBS, Kind, action_of, kind_of, path_of
+from portway.protocols.ftp.desk import Farewell
+from portway.protocols.ftp.dialogue import Awaited, Reply
+from portway.protocols.ftp.legs import Agreement, DataPath, Ways, source_for
+from portway.protocols.ftp.mover import Transfer
+from portway.protocols.ftp.transfer import DataEnd, Direction, ending
+from portway.protocols.ftp.upstream import Upstream
+from portway.protocols.ftp.wire import (
+    Command,
+    ReplyLine,
+    multi_reply,
+    parse_pwd,
+    resolve_path,
+)
+
+MOVES = {"CWD", "XCWD", "CDUP", "XCUP"}
+DIRECTIONS = {
+    Action.READ: Direction.DOWN,
+    Action.LIST: Direction.DOWN,
+    Action.WRITE: Direction.UP,
+}
+GOODBYE_TIME = 2.0  # seconds for the server's reply to the client's QUIT
+LEAVE_TIME = 1.0  # and for its reply to ours
+
+
+class Visit:
+    """A server that the client has reached.
+
+    *exchange* lasts as long as the visit. *tasks* gets a task for each transfer.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_client",
+        "_directory",
+        "_epsv_all",
+        "_gate",
+        "_moving",
+        "_path",
+        "_tasks",
+        "_transfer",
+        "_type",
+        "_ways",
+        "exchange",
+        "leaving",
+        "upstream",
+    )
+
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
+        self,
+        client: Client,
+        gate: Gate,
+        ways: Ways,
+        exchange: Exchange,
+        upstream: Upstream,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self.exchange = exchange
+        self.upstream = upstream
+        self.leaving = False  # the server may close, and it is no failure
+        self._client = client
+        self._gate = gate
+        self._ways = ways
+        self._tasks = tasks
+        self._begun: set[Exchange] | None = None  # whose replies are due
+        self._directory = b"/"
+        self._moving = 0  # changes of the directory that are on their way
+        self._type = "ascii"
+        self._path: DataPath | None = None
+        self._transfer: Transfer | None = None
+        self._epsv_all = False
+
+    # The login, as far as it matters here.
+
+    async def logged_in(self, user: bytes) -> None:
+        """The server has taken *user*'s login."""
+        self.exchange.server_login = shown(user)
+        self.exchange.end(Outcome.OK, status="230")
+        if self.exchange.services.rules.reads_paths:
+            await self._learn_directory()
+
+    def login_refused(self, code: int) -> None:
+        """The server has refused a login with *code*."""
+        if not self.exchange.server_login:
+            self.exchange.end(Outcome.FAILED, status=str(code), side=Side.SERVER)
+
+    async def _learn_directory(self) -> None:
+        answer = await self.upstream.ask(b"PWD")
+        self._take_directory(answer.text if answer.code == 257 else b"")
+
+    def _take_directory(self, text: bytes) -> None:
+        with suppress(ProtocolError):
+            self._directory = parse_pwd(text)
+
+    # Commands.
+
+    async def command(self, command: Command) -> None:
+        """Serve one command of the client's to its end.
+
+        One that may go ahead of the replies to earlier ones is at its end once sent.
+        """
+        kind = kind_of(command)
+        if kind is Kind.AHEAD and not self._must_settle(command):
+            await self._talk(command)
+            return
+        await self.upstream.settled()
+        if kind is Kind.DATA:
+            await self._agree(command)
+        elif kind is Kind.TRANSFER:
+            await self._move(command)
+        elif command.verb == "FEAT":
+            answer = await self.upstream.ask(command.line)
+            await self.upstream.answer(answers.features_of(answer))
+        elif command.verb == "MODE" and command.argument.upper() != b"S":
+            await self.upstream.answer(replies.NO_MODE)
+        elif command.verb == "QUIT":
+            await self._quit(command)
+        elif command.verb in VERBS:
+            await self._talk(command)
+            await self.upstream.settled()
+            if command.verb in MOVES and self.exchange.services.rules.reads_paths:
+                await self._learn_directory()
+        else:
+            await self._unknown(command)
+
+    def _must_settle(self, command: Command) -> bool:
+        """Whether a path depends on replies that are due."""
+        if command.verb in MOVES:
+            return self.exchange.services.rules.reads_paths
+        return self._moving > 0 and action_of(command) is not None
+
+    async def _permit(self, command: Command) -> Exchange | None:
+        """Ask the policy for *command*; None: it is talk, which nobody need permit.
+
+        Raises Refused, when its record was left.
+        """
+        action = action_of(command)
+        if action is None:
+            rules = self.exchange.services.rules
+            if not rules.names_method("ftp", command.verb):
+                return None
+            action = Action.CONNECT
+        return await self._begin(action, command)
+
+    async def _begin(self, action: Action, command: Command) -> Exchange:
+        path = path_of(command, self._directory)
+        exchange = await self._gate.begin(
+            action,
+            method=command.verb,
+            resource=shown(path) if path else "",
+            within=self.exchange,
+        )
+        if self._begun is None:
+            self._begun = set()
+        self._begun.add(exchange)
+        return exchange
+
+    def _end(self, exchange: Exchange, outcome: Outcome, **words: str) -> None:
+        exchange.end(outcome, **words)
+        exchange.close()
+        if self._begun is not None:
+            self._begun.discard(exchange)
+
+    async def _talk(self, command: Command) -> None:
+        """Pass a command and its reply on."""
+        try:
+            exchange = await self._permit(command)
+        except Refused as refused:
+            await self.upstream.answer(replies.command_denied(refused))
+            return
+        await self.upstream.room()
+        await self.upstream.send(
+            command.line,
+            Awaited(
+                command.verb,
+                rewrite=self._watch_directory if "PWD" in command.verb else None,
+                finished=self._afterwards(command, exchange),
+            ),
+        )
+
+    def _watch_directory(self, line: ReplyLine) -> bytes:
+        """Learn from a reply to the client's PWD, which is passed as it is."""
+        if line.code == 257 and line.final:
+            self._take_directory(line.line)
+        return line.line
+
+    def _afterwards(
+        self, command: Command, exchange: Exchange | None
+    ) -> Callable[[Reply], None] | None:
+        """Return what is to be done once the client has the final reply."""
+        verb = command.verb
+        if verb in MOVES:
+            self._moving += 1
+        elif exchange is None and verb != "TYPE":
+            return None
+
+        def finished(answer: Reply) -> None:
+            if exchange is not None:
+                self._record(exchange, answer.code)
+            if verb in MOVES:
+                self._moving -= 1
+                if answer.good:
+                    up = verb in {"CDUP", "XCUP"}
+                    where = b".." if up else command.argument
+                    self._directory = resolve_path(self._directory, where)
+            elif verb == "TYPE" and answer.good:
+                ascii_type = command.argument[:1].upper() == b"A"
+                self._type = "ascii" if ascii_type else "binary"
+
+        return finished
+
+    def _record(self, exchange: Exchange, code: int) -> None:
+        failed = code >= 400
+        self._end(
+            exchange,
+            Outcome.FAILED if failed else Outcome.OK,
+            status=str(code),
+            side=Side.SERVER if failed else "",
+        )
+
+    async def _quit(self, command: Command) -> None:
+        self.leaving = True
+        try:
+            async with asyncio.timeout(GOODBYE_TIME):
+                await self.upstream.relay(command.line)
+        except TimeoutError:
+            raise Farewell(replies.GOODBYE) from None
+        raise Farewell
+
+    # Data.
+
+    async def _agree(self, command: Command) -> None:
+        """PASV, EPSV, PORT or EPRT."""
+        verb, argument = command.verb, command.argument
+        if verb == "EPSV" and argument.strip().upper() == b"ALL":
+            self._epsv_all = True
+            await self.upstream.answer(replies.EPSV_ALL_OK)
+            return
+        if self._epsv_all and verb != "EPSV":
+            await self.upstream.answer(replies.ALL_SENT)
+            return
+        self._drop_path()
+        agreement = Agreement(
+            self._ways, self._gate, self._client.stream, self.upstream, self.exchange
+        )
+        path = await agreement.agree(verb, argument)
+        if isinstance(path, bytes):
+            await self.upstream.answer(path)
+            return
+        self._path = path
+        await self.upstream.answer(agreement.client_reply(path))
+
+    def _drop_path(self) -> None:
+        path, self._path = self._path, None
+        if path is not None:
+            path.close()
+
+    async def _move(self, command: Command) -> None:
+        """RETR, STOR, LIST and their like."""
+        path = self._path
+        if path is None or path.expired:
+            self._path = None
+            text = replies.NO_DATA_PATH if path is None else replies.DATA_EXPIRED
+            await self.upstream.answer(text)
+            return
+        try:
+            exchange = await self._permit(command)
+        except Refused as refused:
+            await self.upstream.answer(replies.command_denied(refused))
+            return
+        assert exchange is not None  # noqa: S101 - a transfer has an action
+        direction = DIRECTIONS[exchange.access.action]
+        moving = self._new_transfer(path, exchange, direction)
+        awaited = Awaited(command.verb, before=moving.before, finished=moving.finished)
+        await self.upstream.send(command.line, awaited)
+        self._tasks.create_task(moving.run())
+        await self._see_through(moving)
+
+    def _new_transfer(
+        self, path: DataPath, exchange: Exchange, direction: Direction
+    ) -> Transfer:
+        self._path = None
+        settings = self._ways.settings
+        exchange.note(
+            client_data=path.client_way, server_data=path.server_way, type=self._type
+        )
+        self._transfer = Transfer(
+            self.upstream,
+            path,
+            exchange,
+            direction,
+            stall=settings.stall,
+            dial_time=settings.upstream.connect_timeout,
+            source=source_for(settings) or self.upstream.stream.local_address,
+            tell=self._client.tell,
+        )
+        return self._transfer
+
+    async def _see_through(self, moving: Transfer) -> None:
+        """Stay with a transfer until the client has its final reply."""
+        await self._client.attend(moving.over, self._urgent)
+        self._transfer = None
+        self._end_transfer(moving)
+
+    def _end_transfer(self, moving: Transfer) -> None:
+        code = moving.code
+        told = ending(moving.end or DataEnd.CUT, code, moving.moved)
+        self._end(
+            moving.exchange,
+            told.outcome,
+            status=str(code or ""),
+            reason=told.reason,
+            side=told.side,
+            error=told.error,
+        )
+
+    async def _urgent(self, command: Command) -> None:
+        """ABOR and STAT, while a transfer goes on."""
+        moving = self._transfer
+        if moving is None:
+            return
+        if command.verb == "STAT":
+            await self._client.tell(self._status(moving))
+            return
+        if moving.aborted:
+            return
+        moving.aborted = True
+        await self.upstream.abort_transfer(Awaited("ABOR"))
+        moving.stop(DataEnd.ABORTED)
+
+    def _status(self, moving: Transfer) -> bytes:
+        exchange = moving.exchange
+        moved, seconds = moving.moved, max(exchange.age, 0.001)
+        line = f"{exchange.access.method}: {moved} bytes, {moved / seconds:.0f} bytes/s"
+        return multi_reply(211, "Status", [line], "End")
+
+    # Verbs that are not in the table.
+
+    async def _unknown(self, command: Command) -> None:
+        """Pass a command on that may turn out to be a transfer."""
+        try:
+            exchange = await self._permit(command)
+        except Refused as refused:
+            await self.upstream.answer(replies.command_denied(refused))
+            return
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        denied: list[Refused] = []
+
+        async def before(line: ReplyLine) -> bytes | None:
+            if denied:
+                return replies.command_denied(denied[0])
+            if self._transfer is None and line.code < 200 and self._path is not None:
+                try:
+                    await self._turn_into_transfer(command, self._path)
+                except Refused as refused:
+                    denied.append(refused)
+                    self._drop_path()
+                    return b""
+            if self._transfer is None:
+                return None
+            if not settled.done():
+                settled.set_result(None)
+            return await self._transfer.before(line)
+
+        def finished(answer: Reply) -> None:
+            if exchange is not None:
+                self._record(exchange, answer.code)
+            if self._transfer is not None:
+                self._transfer.finished(answer)
+            if not settled.done():
+                settled.set_result(None)
+
+        await self.upstream.send(
+            command.line, Awaited(command.verb, before=before, finished=finished)
+        )
+        await settled
+        if self._transfer is not None:
+            await self._see_through(self._transfer)
+
+    async def _turn_into_transfer(self, command: Command, path: DataPath) -> None:
+        """The server began a transfer: whatever it moves must be allowed both ways."""
+        exchange = await self._begin(Action.WRITE, command)
+        try:
+            exchange.allow_also(Action.READ)
+        except Refused as refused:
+            self._end(exchange, Outcome.REFUSED, reason=refused.reason)
+            raise
+        moving = self._new_transfer(path, exchange, Direction.BOTH)
+        self._tasks.create_task(moving.run())
+
+    # The end.
+
+    @property
+    def moving(self) -> bool:
+        """Whether a transfer goes on."""
+        return self._transfer is not None
+
+    async def leave(self) -> None:
+        """Take leave politely; the client goes on to another server."""
+        self.leaving = True
+        with suppress(PeerError, TimeoutError):
+            async with asyncio.timeout(LEAVE_TIME):
+                await self.upstream.ask(b"QUIT")
+
+    def close(self, error: BaseException | None) -> None:
+        """Close whatever is still open, and leave the records. *error*: why."""
+        self._drop_path()
+        moving, self._transfer = self._transfer, None
+        if moving is not None:
+            moving.stop(DataEnd.CUT)
+            if error is None:
+                self._end_transfer(moving)
+        for exchange in tuple(self._begun or ()):
+            exchange.close(error)
+        self._begun = None
+        self.upstream.close()
+        self.upstream.stream.close()
+        self.exchange.close(error)

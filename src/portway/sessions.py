@@ -1,0 +1,112 @@
+"""The clients that are being served, and the sockets they come in by.
+
+Not here: what a protocol does with a client. Invariant: a listening socket is closed
+when its task ends, and a client is counted out when its session ends, however it ends.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from portway.admission import Admission
+from portway.errors import PortwayError
+from portway.gate import Gate
+from portway.model import IPAddress
+from portway.net.listen import serve
+from portway.net.stream import SocketStream
+from portway.protocol import Handler
+from portway.services import Current, Door
+
+TURN_AWAY_TIME = 1.0  # seconds for the words to a client that is not let in
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Entrance:
+    """What the clients of one listener get; a reload puts another handler in."""
+
+    door: Door
+    handler: Handler
+    too_many: bytes
+
+
+class Sessions:
+    """All client connections of a gateway. *tasks* gets a task for each."""
+
+    def __init__(
+        self, current: Current, admission: Admission, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._current = current
+        self._admission = admission
+        self._tasks = tasks
+        self._gates: dict[asyncio.Task[None], Gate] = {}
+
+    def __len__(self) -> int:
+        return len(self._gates)
+
+    def listen(self, sock: socket.socket, entrance: Entrance) -> asyncio.Task[None]:
+        """Take clients in from *sock* until the task is cancelled."""
+        return self._tasks.create_task(
+            serve(sock, lambda stream: self._begin(stream, entrance))
+        )
+
+    def _begin(self, stream: SocketStream, entrance: Entrance) -> None:
+        try:
+            address = stream.peer_address
+        except (PortwayError, ValueError):  # it is gone again
+            stream.close()
+            return
+        if not self._admission.enter(address):
+            log.warning("listen.too_many", extra={"peer": str(address)})
+            self._tasks.create_task(turn_away(stream, entrance.too_many))
+            return
+        gate = Gate(self._current, entrance.door, stream, address)
+        served = entrance.handler(stream, gate)
+        task = self._tasks.create_task(self._see_out(served, stream))
+        self._gates[task] = gate
+        task.add_done_callback(lambda done: self._over(done, address))
+
+    async def _see_out(self, served: Awaitable[None], stream: SocketStream) -> None:
+        try:
+            await served
+        except Exception:
+            log.exception("session.failed")
+            stream.abort()
+        except asyncio.CancelledError:
+            stream.close()
+            raise
+
+    def _over(self, task: asyncio.Task[None], address: IPAddress) -> None:
+        del self._gates[task]
+        self._admission.leave(address)
+
+    async def drain(self, seconds: float) -> None:
+        """Let sessions end by themselves, for up to *seconds*; then cut them."""
+        for gate in tuple(self._gates.values()):
+            gate.drain()
+        if self._gates:
+            await asyncio.wait(tuple(self._gates), timeout=seconds)
+        await self.cut()
+
+    async def cut(self) -> None:
+        """End all sessions now."""
+        left = tuple(self._gates)
+        for task in left:
+            task.cancel()
+        if left:
+            log.warning("session.cut", extra={"sessions": len(left)})
+            await asyncio.wait(left)
+
+
+async def turn_away(stream: SocketStream, words: bytes) -> None:
+    """Tell a client that it is one too many, and close."""
+    with suppress(PortwayError, TimeoutError):
+        async with asyncio.timeout(TURN_AWAY_TIME):
+            await stream.send(words)
+            await stream.send_eof()
+            await stream.finish(TURN_AWAY_TIME)
+    stream.close()
