@@ -6,31 +6,29 @@ read.
 """
 
 import contextlib
-import csv
-import io
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
-import msgspec
 
 from portway.cli.common import config_option, json_option
 from portway.ledger import store
-from portway.ledger.formats import FORMATS, local, shown
+from portway.ledger.formats import CSV_HEAD, FORMATS, csv_line, local, shown
 from portway.ledger.query import Filters, Reader, follow
 from portway.model import Record
 from portway.prepare import prepare
 from portway.units import parse_seconds
 
 POLL = 0.5  # seconds between two looks, following
+CATCHING_UP = 500  # records that came with one look: there may be more
 SHOWN_FIRST = 10  # records, before what follows
 WIDTH = 100  # columns, where a terminal does not tell
 NARROWEST = 24  # what is left to a URL at least
@@ -40,8 +38,6 @@ HEAD = (
     *("TIME", "CLIENT", "USER", "METHOD", "URL"),
     *("BYTES", "SECONDS", "RESULT", "RULE"),
 )
-FIELDS = tuple(field.name for field in fields(Record))
-LEADS_TO_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Line = Callable[[Record], str | None]
 
@@ -106,7 +102,8 @@ def pages(
     yield reader.search(filters, up_to=newest)
     for new in follow(reader, filters, newest):
         yield new
-        time.sleep(POLL)
+        if len(new) < CATCHING_UP:
+            time.sleep(POLL)
 
 
 @contextlib.contextmanager
@@ -172,7 +169,7 @@ def moment(text: str, now: float, zone: tzinfo | None, option: str) -> float | N
 def form(style: str, zone: tzinfo | None) -> tuple[str, Line]:
     """Return the line that goes first, or nothing, and how the others are made."""
     if style == "csv":
-        return csv_row(FIELDS), lambda record: csv_line(record, zone)
+        return CSV_HEAD, lambda record: csv_line(record, zone)
     if style != "table":
         write = FORMATS[style]
         return "", lambda record: write(record, zone)
@@ -235,24 +232,3 @@ def columns(texts: Sequence[str], width: int | None) -> str:
 def cut(text: str, width: int) -> str:
     """Return *text* in at most *width* columns."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def csv_line(record: Record, zone: tzinfo | None) -> str:
-    """Return all of *record* as comma-separated values. RFC 4180."""
-    values = {name: getattr(record, name) for name in FIELDS}
-    values["time"] = local(record.time, zone).isoformat(timespec="milliseconds")
-    values["duration"] = f"{record.duration:.3f}"
-    values["facts"] = msgspec.json.encode(dict(record.facts)).decode()
-    return csv_row([harmless(shown(str(values[name]))) for name in FIELDS])
-
-
-def harmless(text: str) -> str:
-    """Return *text* so that no spreadsheet takes it for a formula."""
-    return f"'{text}" if text.startswith(LEADS_TO_FORMULA) else text
-
-
-def csv_row(texts: Iterable[str]) -> str:
-    """Return *texts* as one line, without its end."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(texts)
-    return line.getvalue()

@@ -36,6 +36,10 @@ from portway.users.directory import Verification
 
 TLS_WORDS = {b"TLS", b"SSL", b"TLS-C", b"TLS-P"}
 NEVER_ACCOUNTS = {"", "anonymous", "ftp"}
+PASSWORD_LATER = {
+    "acct": (State.ACCTWAIT, replies.SEND_ACCT),
+    "resp": (State.HELD, replies.HELD),
+}
 REFUSALS = 3  # then the client must connect again
 
 
@@ -93,8 +97,8 @@ class Login:
             await self._rein()
         elif verb in {"SITE", "AUTH", "RESP"} and self.state is State.HELD:
             return await self._held(command)
-        elif verb == "SITE" and "site" in self._methods:
-            return await self._site(argument)
+        elif verb == "SITE" and self._site_names_a_server:
+            await self._name_by(How.SITE, argument)
         elif verb == "OPEN" and "open" in self._methods:
             await self._name_by(How.OPEN, argument)
         else:
@@ -125,7 +129,9 @@ class Login:
             await self._nobody_at(words)
             return
         try:
-            found = candidates(words, self._context)
+            found = candidates(
+                words, Context(self._methods, self._need, standing=self._standing)
+            )
         except BadTarget:
             await self._desk.tell(replies.BAD_PLACE)
             return
@@ -135,16 +141,8 @@ class Login:
             await self._act_at_once(found[0])
         else:
             await self._leave_server()
-            self._wait_for_password(found)
+            self._candidates, self._before = found, State.PASSWAIT
             await self._desk.tell(replies.SEND_PASSWORD)
-
-    @property
-    def _context(self) -> Context:
-        return Context(methods=self._methods, login=self._need, standing=self._standing)
-
-    def _wait_for_password(self, found: tuple[Candidate, ...] = ()) -> None:
-        self._candidates = found
-        self._before = State.PASSWAIT
 
     async def _plain_user(self, argument: bytes, words: bytes) -> None:
         if self.state.has_server:
@@ -154,7 +152,7 @@ class Login:
             await self._desk.tell(replies.LOG_IN_FIRST)
             return
         self._kept = Kept(words or b"anonymous", nameless=not words)
-        self._wait_for_password()
+        self._candidates, self._before = (), State.PASSWAIT
         await self._desk.tell(replies.SEND_PASSWORD)
 
     async def _nobody_at(self, words: bytes) -> None:
@@ -164,7 +162,7 @@ class Login:
             return
         await self._leave_server()
         self._noted = Target(place, How.PROXYUSER)
-        self._wait_for_password()
+        self._candidates, self._before = (), State.PASSWAIT
         await self._desk.tell(replies.SEND_PASSWORD)
 
     async def _act_at_once(self, candidate: Candidate) -> None:
@@ -182,13 +180,11 @@ class Login:
         else:
             await self.server.relay_user(candidate.user)
 
-    async def _site(self, argument: bytes) -> bool:
-        """SITE names a server, unless one is there to whom something was said."""
+    @property
+    def _site_names_a_server(self) -> bool:
+        """SITE is the server's own, once one is there to whom something was said."""
         unheard = self.state is State.NAMED and self.server.replay is Replay.OFF
-        if self.state.has_server and not unheard:
-            return False
-        await self._name_by(How.SITE, argument)
-        return True
+        return "site" in self._methods and (unheard or not self.state.has_server)
 
     async def _name_by(self, how: How, argument: bytes) -> None:
         place = await self._read_place(argument)
@@ -306,7 +302,7 @@ class Login:
         """Try each way to read USER and PASS together; the first that holds wins."""
         for candidate in self._candidates:
             password, proxy_password = candidate.split_password(words)
-            if candidate.method in {"acct", "resp"}:
+            if candidate.method in PASSWORD_LATER:
                 await self._wait_for_proxy_password(candidate, words)
                 return
             if candidate.method == "user@host":
@@ -327,12 +323,8 @@ class Login:
     ) -> None:
         self._candidates = (candidate,)
         self._kept = Kept(candidate.user, password)
-        if candidate.method == "acct":
-            self._before = State.ACCTWAIT
-            await self._desk.tell(replies.SEND_ACCT)
-        else:
-            self._before = State.HELD
-            await self._desk.tell(replies.HELD)
+        self._before, answer = PASSWORD_LATER[candidate.method]
+        await self._desk.tell(answer)
 
     async def _proxy_password_held(
         self, candidate: Candidate, password: bytes | None

@@ -8,29 +8,27 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from portway.errors import PeerError, ProtocolError, Refused
+from portway.errors import PeerError, Refused
 from portway.exchange import Exchange
 from portway.gate import Gate
 from portway.lines import shown
 from portway.model import Action, Outcome, Side
 from portway.protocols.ftp import answers, replies
 from portway.protocols.ftp.client import Client
-from portway.protocols.ftp.commands import VERBS, Kind, action_of, kind_of, path_of
+from portway.protocols.ftp.commands import VERBS, Kind, action_of, kind_of
 from portway.protocols.ftp.desk import Farewell
 from portway.protocols.ftp.dialogue import Awaited, Reply
 from portway.protocols.ftp.legs import Agreement, DataPath, Ways, source_for
 from portway.protocols.ftp.mover import Transfer
+from portway.protocols.ftp.permits import MOVES, Permits
 from portway.protocols.ftp.transfer import DataEnd, Direction, ending
 from portway.protocols.ftp.upstream import Upstream
 from portway.protocols.ftp.wire import (
     Command,
     ReplyLine,
     multi_reply,
-    parse_pwd,
-    resolve_path,
 )
 
-MOVES = {"CWD", "XCWD", "CDUP", "XCUP"}
 DIRECTIONS = {
     Action.READ: Direction.DOWN,
     Action.LIST: Direction.DOWN,
@@ -47,13 +45,11 @@ class Visit:
     """
 
     __slots__ = (
-        "_begun",
         "_client",
-        "_directory",
         "_epsv_all",
         "_gate",
-        "_moving",
         "_path",
+        "_permits",
         "_tasks",
         "_transfer",
         "_type",
@@ -79,9 +75,7 @@ class Visit:
         self._gate = gate
         self._ways = ways
         self._tasks = tasks
-        self._begun: set[Exchange] | None = None  # whose replies are due
-        self._directory = b"/"
-        self._moving = 0  # changes of the directory that are on their way
+        self._permits = Permits(gate, exchange)
         self._type = "ascii"
         self._path: DataPath | None = None
         self._transfer: Transfer | None = None
@@ -93,7 +87,7 @@ class Visit:
         """The server has taken *user*'s login."""
         self.exchange.server_login = shown(user)
         self.exchange.end(Outcome.OK, status="230")
-        if self.exchange.services.rules.reads_paths:
+        if self._permits.read_paths:
             await self._learn_directory()
 
     def login_refused(self, code: int) -> None:
@@ -103,11 +97,7 @@ class Visit:
 
     async def _learn_directory(self) -> None:
         answer = await self.upstream.ask(b"PWD")
-        self._take_directory(answer.text if answer.code == 257 else b"")
-
-    def _take_directory(self, text: bytes) -> None:
-        with suppress(ProtocolError):
-            self._directory = parse_pwd(text)
+        self._permits.learn(answer.text)
 
     # Commands.
 
@@ -135,7 +125,7 @@ class Visit:
         elif command.verb in VERBS:
             await self._talk(command)
             await self.upstream.settled()
-            if command.verb in MOVES and self.exchange.services.rules.reads_paths:
+            if command.verb in MOVES and self._permits.read_paths:
                 await self._learn_directory()
         else:
             await self._unknown(command)
@@ -143,45 +133,13 @@ class Visit:
     def _must_settle(self, command: Command) -> bool:
         """Whether a path depends on replies that are due."""
         if command.verb in MOVES:
-            return self.exchange.services.rules.reads_paths
-        return self._moving > 0 and action_of(command) is not None
-
-    async def _permit(self, command: Command) -> Exchange | None:
-        """Ask the policy for *command*; None: it is talk, which nobody need permit.
-
-        Raises Refused, when its record was left.
-        """
-        action = action_of(command)
-        if action is None:
-            rules = self.exchange.services.rules
-            if not rules.names_method("ftp", command.verb):
-                return None
-            action = Action.CONNECT
-        return await self._begin(action, command)
-
-    async def _begin(self, action: Action, command: Command) -> Exchange:
-        path = path_of(command, self._directory)
-        exchange = await self._gate.begin(
-            action,
-            method=command.verb,
-            resource=shown(path) if path else "",
-            within=self.exchange,
-        )
-        if self._begun is None:
-            self._begun = set()
-        self._begun.add(exchange)
-        return exchange
-
-    def _end(self, exchange: Exchange, outcome: Outcome, **words: str) -> None:
-        exchange.end(outcome, **words)
-        exchange.close()
-        if self._begun is not None:
-            self._begun.discard(exchange)
+            return self._permits.read_paths
+        return self._permits.moving > 0 and action_of(command) is not None
 
     async def _talk(self, command: Command) -> None:
         """Pass a command and its reply on."""
         try:
-            exchange = await self._permit(command)
+            exchange = await self._permits.ask(command)
         except Refused as refused:
             await self.upstream.answer(replies.command_denied(refused))
             return
@@ -198,7 +156,7 @@ class Visit:
     def _watch_directory(self, line: ReplyLine) -> bytes:
         """Learn from a reply to the client's PWD, which is passed as it is."""
         if line.code == 257 and line.final:
-            self._take_directory(line.line)
+            self._permits.learn(line.line)
         return line.line
 
     def _afterwards(
@@ -207,33 +165,22 @@ class Visit:
         """Return what is to be done once the client has the final reply."""
         verb = command.verb
         if verb in MOVES:
-            self._moving += 1
+            self._permits.moving += 1
         elif exchange is None and verb != "TYPE":
             return None
 
         def finished(answer: Reply) -> None:
             if exchange is not None:
-                self._record(exchange, answer.code)
+                self._permits.replied(exchange, answer.code)
             if verb in MOVES:
-                self._moving -= 1
+                self._permits.moving -= 1
                 if answer.good:
-                    up = verb in {"CDUP", "XCUP"}
-                    where = b".." if up else command.argument
-                    self._directory = resolve_path(self._directory, where)
+                    self._permits.moved(command)
             elif verb == "TYPE" and answer.good:
                 ascii_type = command.argument[:1].upper() == b"A"
                 self._type = "ascii" if ascii_type else "binary"
 
         return finished
-
-    def _record(self, exchange: Exchange, code: int) -> None:
-        failed = code >= 400
-        self._end(
-            exchange,
-            Outcome.FAILED if failed else Outcome.OK,
-            status=str(code),
-            side=Side.SERVER if failed else "",
-        )
 
     async def _quit(self, command: Command) -> None:
         self.leaving = True
@@ -281,7 +228,7 @@ class Visit:
             await self.upstream.answer(text)
             return
         try:
-            exchange = await self._permit(command)
+            exchange = await self._permits.ask(command)
         except Refused as refused:
             await self.upstream.answer(replies.command_denied(refused))
             return
@@ -322,7 +269,7 @@ class Visit:
     def _end_transfer(self, moving: Transfer) -> None:
         code = moving.code
         told = ending(moving.end or DataEnd.CUT, code, moving.moved)
-        self._end(
+        self._permits.end(
             moving.exchange,
             told.outcome,
             status=str(code or ""),
@@ -356,7 +303,7 @@ class Visit:
     async def _unknown(self, command: Command) -> None:
         """Pass a command on that may turn out to be a transfer."""
         try:
-            exchange = await self._permit(command)
+            exchange = await self._permits.ask(command)
         except Refused as refused:
             await self.upstream.answer(replies.command_denied(refused))
             return
@@ -381,7 +328,7 @@ class Visit:
 
         def finished(answer: Reply) -> None:
             if exchange is not None:
-                self._record(exchange, answer.code)
+                self._permits.replied(exchange, answer.code)
             if self._transfer is not None:
                 self._transfer.finished(answer)
             if not settled.done():
@@ -396,11 +343,11 @@ class Visit:
 
     async def _turn_into_transfer(self, command: Command, path: DataPath) -> None:
         """The server began a transfer: whatever it moves must be allowed both ways."""
-        exchange = await self._begin(Action.WRITE, command)
+        exchange = await self._permits.begin(Action.WRITE, command)
         try:
             exchange.allow_also(Action.READ)
         except Refused as refused:
-            self._end(exchange, Outcome.REFUSED, reason=refused.reason)
+            self._permits.end(exchange, Outcome.REFUSED, reason=refused.reason)
             raise
         moving = self._new_transfer(path, exchange, Direction.BOTH)
         self._tasks.create_task(moving.run())
@@ -427,9 +374,7 @@ class Visit:
             moving.stop(DataEnd.CUT)
             if error is None:
                 self._end_transfer(moving)
-        for exchange in tuple(self._begun or ()):
-            exchange.close(error)
-        self._begun = None
+        self._permits.close(error)
         self.upstream.close()
         self.upstream.stream.close()
         self.exchange.close(error)

@@ -1,0 +1,98 @@
+"""What the policy says of a visit's commands, and the exchanges that last.
+
+Not here: sending commands. Invariant: an exchange that was begun is ended once, when
+its reply has come or the visit is over.
+"""
+
+from contextlib import suppress
+
+from portway.errors import ProtocolError
+from portway.exchange import Exchange
+from portway.gate import Gate
+from portway.lines import shown
+from portway.model import Action, Outcome, Side
+from portway.protocols.ftp.commands import action_of, path_of
+from portway.protocols.ftp.wire import Command, parse_pwd, resolve_path
+
+UPWARD = {"CDUP", "XCUP"}
+MOVES = {"CWD", "XCWD", *UPWARD}
+
+
+class Permits:
+    """The policy's word on what is done at one server.
+
+    *visit* is the exchange of the visit itself. *directory* is where the client is,
+    as far as that can be told, for the paths that rules and records hold.
+    """
+
+    __slots__ = ("_begun", "_gate", "_visit", "directory", "moving")
+
+    def __init__(self, gate: Gate, visit: Exchange) -> None:
+        self.directory = b"/"
+        self.moving = 0  # changes of the directory that are on their way
+        self._gate = gate
+        self._visit = visit
+        self._begun: set[Exchange] | None = None  # most visits need none at a time
+
+    @property
+    def read_paths(self) -> bool:
+        """Whether a rule reads paths, so that the directory must be known for sure."""
+        return self._visit.services.rules.reads_paths
+
+    async def ask(self, command: Command) -> Exchange | None:
+        """Ask for *command*; None: it is talk, which nobody need permit.
+
+        Raises Refused, when its record was left.
+        """
+        action = action_of(command)
+        if action is None:
+            if not self._visit.services.rules.names_method("ftp", command.verb):
+                return None
+            action = Action.CONNECT
+        return await self.begin(action, command)
+
+    async def begin(self, action: Action, command: Command) -> Exchange:
+        """Begin the exchange of a command that is asked for as *action*."""
+        path = path_of(command, self.directory)
+        exchange = await self._gate.begin(
+            action,
+            method=command.verb,
+            resource=shown(path) if path else "",
+            within=self._visit,
+        )
+        if self._begun is None:
+            self._begun = set()
+        self._begun.add(exchange)
+        return exchange
+
+    def replied(self, exchange: Exchange, code: int) -> None:
+        """End *exchange* as the server's final reply says."""
+        if code >= 400:
+            self.end(exchange, Outcome.FAILED, status=str(code), side=Side.SERVER)
+        else:
+            self.end(exchange, Outcome.OK, status=str(code))
+
+    def end(self, exchange: Exchange, outcome: Outcome, **words: str) -> None:
+        """End *exchange*; *words* are those of `Exchange.end`."""
+        exchange.end(outcome, **words)
+        exchange.close()
+        if self._begun is not None:
+            self._begun.discard(exchange)
+
+    def close(self, error: BaseException | None) -> None:
+        """End what lasts still; *error* is why."""
+        for exchange in tuple(self._begun or ()):
+            exchange.close(error)
+        self._begun = None
+
+    # The directory.
+
+    def moved(self, command: Command) -> None:
+        """The server has changed the directory as *command* said."""
+        where = b".." if command.verb in UPWARD else command.argument
+        self.directory = resolve_path(self.directory, where)
+
+    def learn(self, reply: bytes) -> None:
+        """Take the directory from the *reply* to PWD, if it can be read."""
+        with suppress(ProtocolError):
+            self.directory = parse_pwd(reply)
