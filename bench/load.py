@@ -43,7 +43,9 @@ def hammer(task: Task, port: int, user: str, *, clients: int, seconds: float) ->
     processes = []
     for _ in range(clients):
         ours, theirs = _CONTEXT.Pipe(duplex=False)
-        process = _CONTEXT.Process(target=_client, args=(theirs, task, port, user, until))
+        process = _CONTEXT.Process(
+            target=_client, args=(theirs, task, port, user, until)
+        )
         process.start()
         theirs.close()
         pipes.append(ours)

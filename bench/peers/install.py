@@ -36,7 +36,9 @@ def version(name: str, package: str) -> str:
         names = (FOLDER / name / MARK).read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
-    found = re.search(rf"^{re.escape(package)}_(?:\d+%3a)?([0-9.]+)", names, re.MULTILINE)
+    found = re.search(
+        rf"^{re.escape(package)}_(?:\d+%3a)?([0-9.]+)", names, re.MULTILINE
+    )
     return found.group(1) if found else ""
 
 

@@ -156,7 +156,9 @@ def _three_version() -> str:
     return "as given" if Path(_three_binary()).is_file() else ""
 
 
-SUSE = Peer("SUSE ftp-proxy", _suse, partial(version, "ftp-proxy", "ftp-proxy"), idle=200)
+SUSE = Peer(
+    "SUSE ftp-proxy", _suse, partial(version, "ftp-proxy", "ftp-proxy"), idle=200
+)
 MOD_PROXY = Peer("mod_proxy", _mod_proxy, _mod_proxy_version, idle=40)
 SQUID = Peer("Squid", _squid, partial(version, "squid", "squid"), idle=1000)
 THREE = Peer("3proxy", _three, _three_version, idle=1000)

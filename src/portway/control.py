@@ -47,7 +47,7 @@ async def listen(state: Path, serve: Serve) -> asyncio.Server:
     """
     path = state / NAME
     if path.exists():
-        if await _is_alive(path):
+        if is_alive(path):
             text = "another gateway runs with this state folder; stop it first"
             raise ControlError(f"{state}: {text}")
         path.unlink()
@@ -55,13 +55,11 @@ async def listen(state: Path, serve: Serve) -> asyncio.Server:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             line = await reader.readline()
-            try:
-                answer = await serve(msgspec.json.decode(line, type=Request))
-            except (msgspec.DecodeError, ValueError):
-                answer = Answer(done=False, lines=("not a request",))
-            writer.write(msgspec.json.encode(answer) + b"\n")
-            await writer.drain()
-        except ConnectionError:
+            if line:  # else somebody looked whether we are there
+                answer = await answer_to(line, serve)
+                writer.write(msgspec.json.encode(answer) + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError):  # gone, or far too long
             pass
         finally:
             writer.close()
@@ -73,13 +71,19 @@ async def listen(state: Path, serve: Serve) -> asyncio.Server:
         os.umask(before)
 
 
-async def _is_alive(path: Path) -> bool:
+async def answer_to(line: bytes, serve: Serve) -> Answer:
+    """Return what *serve* says to the request that *line* holds."""
     try:
-        _, writer = await asyncio.open_unix_connection(path)
-    except OSError:
-        return False
-    writer.close()
-    return True
+        asked = msgspec.json.decode(line, type=Request)
+    except msgspec.DecodeError:
+        return Answer(done=False, lines=("not a request",))
+    return await serve(asked)
+
+
+def is_alive(path: Path) -> bool:
+    """Say whether a gateway listens at *path*."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        return sock.connect_ex(str(path)) == 0
 
 
 def request(state: Path, command: str) -> Answer:

@@ -25,6 +25,8 @@ ADVERTISED = "192.168.1.2"  # another address of the gateway on the LAN
 OUTER = {4: "203.0.113.7", 6: "fd00:2::7"}  # the gateway, as the outside sees it
 SECOND_OUTER = {4: "203.0.113.8", 6: "fd00:2::8"}
 THIRD_PARTY = {4: "203.0.113.66", 6: "fd00:2::66"}
+# IPv6 would else prefer, as the source of a connection, what was added last.
+UNASKED = frozenset({STRANGER[6], SECOND_OUTER[6], THIRD_PARTY[6]})
 
 WAN_HOSTS = {  # the last number of the address, in either family
     "vsftpd": 10,
@@ -166,6 +168,8 @@ def _give(namespace: Namespace, link: str, addresses: Iterable[str]) -> None:
     _ip("-n", namespace.name, "link", "set", link, "up")
     for address in addresses:
         how = ["/64", "nodad"] if ":" in address else ["/24"]
+        if address in UNASKED:
+            how += ["preferred_lft", "0"]
         _ip("-n", namespace.name, "addr", "add", address + how[0], "dev", link, *how[1:])
 
 

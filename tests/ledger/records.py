@@ -39,7 +39,7 @@ BASE = Record(
 )
 
 
-def record(after: float = 0.0, **values: object) -> Record:
+def record(after: float = 0.0, /, **values: object) -> Record:
     """Return a record that began *after* seconds after noon."""
     time = NOON + after
     given = {"id": new_id(time), "time": time} | values

@@ -91,8 +91,8 @@ def test_csv_has_all_fields_in_one_line(given_record: Record) -> None:
 
 XFERLOG = re.compile(
     r"(?P<time>\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}) (?P<seconds>\d+)"
-    r" (?P<client>\S+) (?P<bytes>\d+) (?P<name>\S+) [ab] _ (?P<direction>[iod]) [ar] (?P<login>\S+)"
-    r" ftp 0 (?P<user>\S+) (?P<state>[ci])"
+    r" (?P<client>\S+) (?P<bytes>\d+) (?P<name>\S+) [ab] _ (?P<direction>[iod])"
+    r" [ar] (?P<login>\S+) ftp 0 (?P<user>\S+) (?P<state>[ci])"
 )
 
 

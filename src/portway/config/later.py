@@ -19,11 +19,36 @@ _KEYS: dict[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"ca", "dashboard", "filter", "group", "list", "login"}),
     ("gateway",): frozenset({"contact", "resolver", "user"}),
     ("listen", ANY): frozenset(
-        "balance capture ccc certificate health key mode_z proxy_protocol route server "
-        "servers tls_eof tls_min tls_reuse".split()
+        {
+            "balance",
+            "capture",
+            "ccc",
+            "certificate",
+            "health",
+            "key",
+            "mode_z",
+            "proxy_protocol",
+            "route",
+            "server",
+            "servers",
+            "tls_eof",
+            "tls_min",
+            "tls_reuse",
+        }
     ),
     ("listen", ANY, "upstream"): frozenset(
-        "ca certificate key prot proxy_protocol tls_eof tls_min tls_name verify via".split()
+        {
+            "ca",
+            "certificate",
+            "key",
+            "prot",
+            "proxy_protocol",
+            "tls_eof",
+            "tls_min",
+            "tls_name",
+            "verify",
+            "via",
+        }
     ),
     ("rules", ANY): frozenset({"filter", "limit"}),
     ("limits",): frozenset({"accept_rate", "buffers", "min_free", "pipes", "spool"}),

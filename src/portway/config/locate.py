@@ -72,29 +72,29 @@ class _Scanner:
         self._place: Path | None = None  # of the value that is due or going on
         self._header = 0  # brackets of the header we are in
 
-    def take(self, kind: str, token: str, line: int) -> None:
+    def take(self, kind: str, word: str, line: int) -> None:
         """Take the next token, which begins on *line*."""
         if kind == "end":
             self._take_end()
         elif kind == "comment":
             return
         elif self._header:
-            self._take_header(kind, token, line)
+            self._take_header(kind, word, line)
         elif self._place is None:
-            self._take_key(kind, token, line)
+            self._take_key(kind, word, line)
         else:
-            self._take_value(kind, token, line)
+            self._take_value(kind, word, line)
 
     def _take_end(self) -> None:
         if not self._open:
             self._key, self._place, self._header = [], None, 0
 
-    def _take_header(self, kind: str, token: str, line: int) -> None:
+    def _take_header(self, kind: str, word: str, line: int) -> None:
         if kind != "mark":
-            self._take_part(token)
-        elif token == "[" and not self._key:
+            self._take_part(word)
+        elif word == "[" and not self._key:
             self._header += 1
-        elif token == "]" and self._key:
+        elif word == "]" and self._key:
             self._enter(line)
 
     def _enter(self, line: int) -> None:
@@ -118,38 +118,38 @@ class _Scanner:
         count = self._counts.get(path)
         return path if count is None else (*path, count)
 
-    def _take_key(self, kind: str, token: str, line: int) -> None:
+    def _take_key(self, kind: str, word: str, line: int) -> None:
         if kind != "mark":
-            self._take_part(token)
-        elif token == "=":
+            self._take_part(word)
+        elif word == "=":
             base = self._open[-1].path if self._open else self._table
             self._place = (*base, *self._key)[:DEEPEST]
             for length in range(len(base) + 1, len(self._place) + 1):
                 self._note(self._place[:length], line)
             self._key = []
-        elif token == "[" and not self._open:
+        elif word == "[" and not self._open:
             self._header = 1
-        elif token in "]}":
+        elif word in "]}":
             self._close()
 
-    def _take_part(self, token: str) -> None:
+    def _take_part(self, word: str) -> None:
         if len(self._key) < DEEPEST:
-            self._key.append(_unquoted(token))
+            self._key.append(_unquoted(word))
 
-    def _take_value(self, kind: str, token: str, line: int) -> None:
+    def _take_value(self, kind: str, word: str, line: int) -> None:
         place = self._place or ()
-        if token in {"]", "}"}:
+        if word in {"]", "}"}:
             self._close()
             return
-        if token == "," and kind == "mark":
+        if word == "," and kind == "mark":
             self._next()
             return
         self._note(place, line)
-        if kind != "mark" or token not in {"[", "{"}:
+        if kind != "mark" or word not in {"[", "{"}:
             return
-        index = 0 if token == "[" else None
+        index = 0 if word == "[" else None
         self._open.append(_Open(place, index))
-        self._place = (*place, 0)[:DEEPEST] if token == "[" else None
+        self._place = (*place, 0)[:DEEPEST] if word == "[" else None
 
     def _next(self) -> None:
         """Wait for the next element, or the next key, after a comma."""
@@ -174,11 +174,11 @@ class _Scanner:
             self.lines.setdefault(path, line)
 
 
-def _unquoted(token: str) -> str:
-    """Return the key that a token is: bare, or a string on one line."""
-    if token[0] == '"':
-        return _ESCAPE.sub(_unescaped, token[1:-1])
-    return token[1:-1] if token[0] == "'" else token
+def _unquoted(word: str) -> str:
+    """Return the key that a word is: bare, or a string on one line."""
+    if word[0] == '"':
+        return _ESCAPE.sub(_unescaped, word[1:-1])
+    return word[1:-1] if word[0] == "'" else word
 
 
 def _unescaped(match: re.Match[str]) -> str:

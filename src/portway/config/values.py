@@ -17,6 +17,11 @@ from portway.units import parse_rate, parse_seconds, parse_size
 
 T = TypeVar("T")
 
+
+class BadValueError(ValueError):
+    """A value cannot be taken; its text says why, with the cure."""
+
+
 _PORTS = re.compile(r" *([0-9]{1,5}) *(?:- *([0-9]{1,5}) *)?")
 _PORT = re.compile(r"[0-9]{1,5}")
 _MANY = 1 << 53  # whole numbers that every reader of JSON knows
@@ -25,26 +30,26 @@ _MANY = 1 << 53  # whole numbers that every reader of JSON knows
 def read_text(value: object) -> str:
     """Take a string without control characters: it may end up in a line of FTP."""
     if not isinstance(value, str):
-        raise ValueError(f"text in quotes is expected, not {kind_of(value)}")
+        raise BadValueError(f"text in quotes is expected, not {kind_of(value)}")
     control = next((sign for sign in value if category(sign) == "Cc"), None)
     if control is not None:
-        raise ValueError(f"holds the control character {control!a}; take it out")
+        raise BadValueError(f"holds the control character {control!a}; take it out")
     return value
 
 
 def read_flag(value: object) -> bool:
     """Take a boolean."""
     if not isinstance(value, bool):
-        raise ValueError(f"true or false, without quotes, not {kind_of(value)}")
+        raise BadValueError(f"true or false, without quotes, not {kind_of(value)}")
     return value
 
 
 def read_number(value: object) -> int:
     """Take a whole number that is not negative."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"a whole number without quotes, not {kind_of(value)}")
+        raise BadValueError(f"a whole number without quotes, not {kind_of(value)}")
     if not 0 <= value < _MANY:
-        raise ValueError("a whole number from 0 upwards, within reason")
+        raise BadValueError("a whole number from 0 upwards, within reason")
     return value
 
 
@@ -52,10 +57,10 @@ def read_choice(value: object, choices: tuple[str, ...]) -> str:
     """Take one of *choices*."""
     known = " or ".join(map(quoted, choices))
     if not isinstance(value, str):
-        raise ValueError(f"must be {known}, not {kind_of(value)}")
+        raise BadValueError(f"must be {known}, not {kind_of(value)}")
     if value not in choices:
         hint = nearest(value, choices) if len(choices) > 1 else ""
-        raise ValueError(f"must be {known}, not {quoted(value)}{hint}")
+        raise BadValueError(f"must be {known}, not {quoted(value)}{hint}")
     return value
 
 
@@ -66,11 +71,11 @@ def read_address(value: object) -> IPAddress:
     try:
         address = ip_address(bare)
     except ValueError:
-        raise ValueError(f"{quoted(text)} is no IPv4 or IPv6 address") from None
+        raise BadValueError(f"{quoted(text)} is no IPv4 or IPv6 address") from None
     if isinstance(address, IPv4Address):
         return address
     if address.scope_id is not None:
-        raise ValueError(f"{quoted(text)}: zones cannot be used; leave out the %")
+        raise BadValueError(f"{quoted(text)}: zones cannot be used; leave out the %")
     return address.ipv4_mapped or address
 
 
@@ -81,14 +86,14 @@ def read_network(value: object) -> IPv4Network | IPv6Network:
         network = ip_network(text, strict=False)
     except ValueError:
         like = '"192.168.1.0/24" or "192.168.1.7"'
-        raise ValueError(
+        raise BadValueError(
             f"{quoted(text)} is no network; write it like {like}"
         ) from None
     try:
         return ip_network(text)
     except ValueError:
         cure = f'the network is "{network}"'
-        raise ValueError(
+        raise BadValueError(
             f"{quoted(text)} names a host within a network; {cure}"
         ) from None
 
@@ -103,14 +108,14 @@ def read_endpoint(value: object) -> Endpoint:
     host, colon, port = text.rpartition(":")
     if not host and colon:
         cure = f'"0.0.0.0{text}" and "[::]{text}" are every address of this machine'
-        raise ValueError(f"{quoted(text)} names no address; {cure}")
+        raise BadValueError(f"{quoted(text)} names no address; {cure}")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or text.endswith("]"):
-        raise ValueError(f'{quoted(text)} needs a port, as in "{text}:2121"'[:200])
+        raise BadValueError(f'{quoted(text)} needs a port, as in "{text}:2121"'[:200])
     if not bracketed and ":" in host:
-        raise ValueError(f'{quoted(text)} needs brackets, as in "[::1]:2121"')
+        raise BadValueError(f'{quoted(text)} needs brackets, as in "[::1]:2121"')
     if not _PORT.fullmatch(port) or int(port) > 65535:
-        raise ValueError(f"{quoted(text)}: a port is a number from 1 to 65535")
+        raise BadValueError(f"{quoted(text)}: a port is a number from 1 to 65535")
     if host.lower() == "localhost":
         return Endpoint("localhost", int(port))
     return Endpoint(str(_listening(host)), int(port))
@@ -123,20 +128,20 @@ def _listening(host: str) -> IPAddress:
         if "%" in host:
             raise
         cure = "names are not looked up here: write an address of this machine"
-        raise ValueError(f"{quoted(host)} is no address; {cure}") from error
+        raise BadValueError(f"{quoted(host)} is no address; {cure}") from error
 
 
 def read_ports(value: object) -> range:
     """Take ``"50000-50999"``, or one port alone."""
     if isinstance(value, int) and not isinstance(value, bool):
-        raise ValueError(f'write ports in quotes, as in "{value}-{value}"'[:100])
+        raise BadValueError('write ports in quotes, as in "50000-50999"')
     text = read_text(value)
     ports = _PORTS.fullmatch(text)
     if ports is None:
-        raise ValueError(f'{quoted(text)} is no range of ports, as "50000-50999" is')
+        raise BadValueError(f'{quoted(text)} is no range of ports, as "50000-50999" is')
     first, last = int(ports[1]), int(ports[2] or ports[1])
     if not 0 < first <= last <= 65535:
-        raise ValueError(f"{quoted(text)}: ports go upwards and lie from 1 to 65535")
+        raise BadValueError(f"{quoted(text)}: ports go upwards and lie from 1 to 65535")
     return range(first, last + 1)
 
 
@@ -146,7 +151,9 @@ def read_quantity(parse: Callable[[str], T], example: str) -> Callable[[object],
     def read(value: object) -> T:
         if isinstance(value, str):
             return parse(value)
-        raise ValueError(f'text with a unit, as in "{example}", not {kind_of(value)}')
+        raise BadValueError(
+            f'text with a unit, as in "{example}", not {kind_of(value)}'
+        )
 
     return read
 

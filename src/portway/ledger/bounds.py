@@ -6,6 +6,7 @@ Not here: how a field is escaped; each format has its way. Invariant: what comes
 
 import re
 from dataclasses import fields, replace
+from operator import attrgetter
 
 from portway.model import Record
 
@@ -19,25 +20,13 @@ _LONGER = {"path": PATH, "url": PATH}
 _TEXT = [(f.name, _LONGER.get(f.name, FIELD)) for f in fields(Record) if f.type is str]
 _CUT = "…"
 
+_texts = attrgetter(*(name for name, _ in _TEXT))
+
 
 def clean(record: Record) -> Record:
     """Return *record* within the bounds: itself, but for few."""
     facts = record.facts
-    said = "".join(
-        (
-            record.user,
-            record.method,
-            record.url,
-            record.host,
-            record.path,
-            record.because,
-            record.status,
-            record.error,
-            record.server_login,
-            *facts,
-            *facts.values(),
-        )
-    )
+    said = "".join((*_texts(record), *facts, *facts.values()))
     if len(said) <= FIELD and said.isascii():
         return record
     left = FACTS

@@ -104,8 +104,8 @@ def _json_escape(found: re.Match[str]) -> str:
 def xferlog_line(record: Record, zone: tzinfo | None) -> str | None:
     """Return *record* as an xferlog line; None if it is no transfer nor deletion.
 
-    The facts read: ``data_type`` (``ascii``, else it was binary) and ``anonymous``,
-    the password that came with an anonymous login.
+    The facts read: ``type``, ``ascii`` or else binary, and ``anonymous``, the password
+    that came with an anonymous login.
     """
     direction = _direction(record)
     if direction is None or record.outcome is Outcome.REFUSED:
@@ -120,7 +120,7 @@ def xferlog_line(record: Record, zone: tzinfo | None) -> str | None:
         _word(record.client),
         str(record.bytes_up + record.bytes_down),
         _word(name),
-        "a" if record.facts.get("data_type") == "ascii" else "b",
+        "a" if record.facts.get("type") == "ascii" else "b",
         "_",
         direction,
         "a" if anonymous else "r",
@@ -158,6 +158,7 @@ def squid_line(record: Record, zone: tzinfo | None) -> str:
     method, url = _request(record)
     status = _status(record)
     address = record.facts.get("via") or record.address
+    kind = record.facts.get("type", "")
     way = "FIRSTUP_PARENT" if record.facts.get("via") else "HIER_DIRECT"
     words = (
         f"{end // 1000}.{end % 1000:03}",
@@ -169,7 +170,7 @@ def squid_line(record: Record, zone: tzinfo | None) -> str:
         _squid(url),
         _squid(record.user),
         f"{way}/{_squid(address)}" if address else "HIER_NONE/-",
-        _squid(record.facts.get("type", "")),
+        _squid(kind if "/" in kind else ""),
     )
     return " ".join(words)
 

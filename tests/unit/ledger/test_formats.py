@@ -69,7 +69,7 @@ def test_xferlog_of_a_cut_upload_without_a_user() -> None:
         outcome=Outcome.CUT,
         bytes_up=7,
         bytes_down=0,
-        facts={"data_type": "ascii", "anonymous": "me@example.org"},
+        facts={"type": "ascii", "anonymous": "me@example.org"},
     )
     assert xferlog_line(given, PARIS) == (
         "Sat Dec  5 11:00:00 2026 1 10.0.0.7 7 /ftp.example.org/in/ä_b_.txt a _ i a "
@@ -120,11 +120,11 @@ def test_squid_of_a_tunnel_and_through_a_parent() -> None:
         method="CONNECT",
         action="connect",
         host="2001:db8::1",
-        facts={"via": "p.example"},
+        facts={"via": "p.example", "type": "text/html"},
     )
     line = squid_line(given, None)
     assert "TCP_TUNNEL/200 10240 CONNECT [2001:db8::1]:21 alice" in line
-    assert line.endswith("FIRSTUP_PARENT/p.example -")
+    assert line.endswith("FIRSTUP_PARENT/p.example text/html")
 
 
 def test_combined() -> None:

@@ -1,0 +1,92 @@
+"""What all scenarios share: how long to measure, whom, and where.
+
+Not here: any scenario. Invariant: a rival that fails is left out of its scenario with
+a note, while Portway's failing fails the scenario.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.client import UnexpectedReplyError
+from bench.load import LoadError, hammer
+from bench.peers.peer import Peer
+from bench.peers.portway import PORTWAY
+from bench.processes import LOOPBACK, NotStartedError, Running, free_port, run
+from bench.results import Report
+
+FAILURES = (OSError, LoadError, NotStartedError, UnexpectedReplyError)
+CLIENTS = 8
+
+
+def say(text: str) -> None:
+    """Tell the person who waits what is going on."""
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def target_user(port: int) -> str:
+    """Return the user name that names the server on *port* of loopback to a proxy."""
+    return f"ftp@{LOOPBACK}:{port}"
+
+
+@dataclass(slots=True)
+class Bench:
+    """One run. *folder* is on a disk, *memory* in memory where there is room."""
+
+    quick: bool
+    peers: tuple[Peer, ...]
+    folder: Path
+    memory: Path
+    rounds: int
+    size: int  # of the bulk file, bytes
+    seconds: float  # of each measurement of sessions
+    _made: int = field(default=0)
+
+    def new_folder(self, *, memory: bool = False) -> Path:
+        """Return a new, empty folder that servers of other users may enter."""
+        self._made += 1
+        folder = (self.memory if memory else self.folder) / str(self._made)
+        folder.mkdir(mode=0o755)
+        return folder
+
+    @contextlib.contextmanager
+    def running(self, peer: Peer) -> Iterator[Running]:
+        """Hold *peer* running. Raises NotStartedError."""
+        port, folder = free_port(), self.new_folder()
+        with run(peer.command(folder, port), port, folder) as running:
+            yield running
+
+    @contextlib.contextmanager
+    def all_running(self, report: Report) -> Iterator[dict[str, Running]]:
+        """Hold all peers running, by name; who does not start is noted."""
+        with contextlib.ExitStack() as stack:
+            found: dict[str, Running] = {}
+            for peer in self.peers:
+                try:
+                    running = stack.enter_context(self.running(peer))
+                except FAILURES as error:
+                    self.failed(peer.name, report, error)
+                else:
+                    found[peer.name] = running
+            yield found
+
+    def failed(self, name: str, report: Report, error: Exception) -> None:
+        """Note that a rival failed; raise *error* if it was Portway."""
+        if name == PORTWAY.name:
+            raise error
+        say(f"{name}: {error}")
+        report.notes.append(f"{name} was left out: {error}")
+
+    def session_cost(
+        self, running: Running, task: Callable[[int, str], None], server: int
+    ) -> tuple[float, float]:
+        """Return CPU milliseconds a session, and sessions a second. Raises LoadError."""
+        user = target_user(server)
+        processes, before = running.processes(), running.cpu()
+        count = hammer(task, running.port, user, clients=CLIENTS, seconds=self.seconds)
+        if not count:
+            raise LoadError("no session was served")
+        spent = running.settled_cpu(processes) - before
+        return spent * 1000 / count, count / self.seconds

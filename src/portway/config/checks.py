@@ -1,0 +1,139 @@
+"""What can be wrong between keys, each of which is right by itself.
+
+Not here: single values (values.py), and what the words of a rule mean (policy.compile).
+Invariant: nothing is changed, and nothing is opened but the time zone database.
+"""
+
+from collections.abc import Iterable, Iterator
+from zoneinfo import ZoneInfo, available_timezones
+
+from portway.config.locate import Path
+from portway.config.report import nearest, quoted
+from portway.config.schema import Configuration, Gateway, Ledger, Listener, Rule
+from portway.model import Endpoint
+from portway.units import Seconds
+
+Found = Iterator[tuple[Path, str]]  # the key, and what is wrong with it
+
+EVERYONE = "*"
+
+
+def check(configuration: Configuration) -> Found:
+    """Yield what is wrong, all but `open_doors`."""
+    yield from _check_gateway(configuration.gateway)
+    yield from _check_listeners(configuration.listeners)
+    for place, rule in enumerate(configuration.rules):
+        yield from _check_rule(rule, ("rules", place))
+    yield from _check_ledger(configuration.ledger)
+    for key in configuration.limits.__struct_fields__:
+        if getattr(configuration.limits, key) < 1:
+            yield ("limits", key), "at least 1; no limit can be switched off"
+
+
+def open_doors(listeners: Iterable[Listener], rules: tuple[Rule, ...]) -> Found:
+    """Yield the listeners that would be an open proxy.
+
+    They can be reached from another machine, nobody must log in, and no rule limits
+    who is allowed in. A rule that denies some limits nobody else.
+    """
+    allowing = [rule for rule in rules if rule.then == "allow"]
+    if not allowing or any(EVERYONE not in rule.who for rule in allowing):
+        return
+    for listener in listeners:
+        far = [one for one in listener.address if not is_loopback(one)]
+        if far and listener.login != "required":
+            text = (
+                f"an open proxy: {far[0]} can be reached from other machines, and the "
+                'rules let everyone in; limit who, as in who = ["192.168.1.0/24"], or '
+                'write login = "required"'
+            )
+            yield ("listen", listener.name, "address"), text
+
+
+def is_loopback(endpoint: Endpoint) -> bool:
+    """Tell whether only this machine can reach *endpoint*."""
+    address = endpoint.address
+    return endpoint.host == "localhost" if address is None else address.is_loopback
+
+
+def _check_gateway(gateway: Gateway) -> Found:
+    if not gateway.name.strip():
+        yield ("gateway", "name"), "is empty; leave it out, or give the gateway a name"
+    if not gateway.state.strip():
+        yield ("gateway", "state"), "is empty; name a folder that we may write to"
+    elif gateway.state.startswith("~"):
+        yield ("gateway", "state"), "no home folder is known; write the whole path"
+    if not is_timezone(gateway.timezone):
+        hint = nearest(gateway.timezone, available_timezones())
+        text = f'no such time zone as {quoted(gateway.timezone)}; write "Europe/Paris"'
+        yield ("gateway", "timezone"), f"{text} or the like{hint}"
+
+
+def is_timezone(name: str) -> bool:
+    """Tell whether *name* is a time zone; the empty one is the machine's."""
+    if not name:
+        return True
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; no relative path; a folder
+        return False
+    return True
+
+
+def _check_listeners(listeners: tuple[Listener, ...]) -> Found:
+    taken: list[tuple[Endpoint, str]] = []
+    for listener in listeners:
+        path: Path = ("listen", listener.name)
+        if not listener.address:
+            text = 'is empty; name at least one, as in "127.0.0.1:2121"'
+            yield (*path, "address"), text
+        for place, endpoint in enumerate(listener.address):
+            other = next((at for at in taken if _clash(endpoint, at[0])), None)
+            if other is not None:
+                text = f"{endpoint} is taken by {other[0]} of listen.{other[1]}"
+                yield (*path, "address", place), f"{text}; choose another port"
+            taken.append((endpoint, listener.name))
+        for wrong in listener.settings.problems(listener):
+            yield (*path, *wrong.key.split(".")), wrong.text
+
+
+def _clash(one: Endpoint, other: Endpoint) -> bool:
+    """Tell whether the kernel refuses to listen on both."""
+    if one.port != other.port or one.port == 0:
+        return False
+    if one.host == other.host:
+        return True
+    first, second = one.address, other.address
+    if first is None or second is None:  # localhost is a loopback of each family
+        known = first or second
+        return known is not None and (known.is_unspecified or str(known) in _LOOPBACK)
+    if first.version != second.version:
+        return False
+    return first.is_unspecified or second.is_unspecified
+
+
+_LOOPBACK = {"127.0.0.1", "::1"}
+
+
+def _check_rule(rule: Rule, path: Path) -> Found:
+    for key in ("who", "do", "to", "when"):
+        if key in rule.lines and not getattr(rule, key):
+            yield (
+                (*path, key),
+                f"is empty, and matches nothing; leave {key} out for any",
+            )
+
+
+def _check_ledger(ledger: Ledger) -> Found:
+    if ledger.keep < Seconds(60):
+        yield ("ledger", "keep"), 'at least a minute, as in "90d"'
+    paths: set[str] = set()
+    for place, file in enumerate(ledger.file):
+        here: Path = ("ledger", "file", place, "path")
+        if not file.path.strip():
+            yield here, "is empty; name the file to write to"
+        elif file.path.startswith("~"):
+            yield here, "no home folder is known; write the whole path"
+        elif file.path in paths:
+            yield here, f"{quoted(file.path)} is written to already; name another file"
+        paths.add(file.path)
