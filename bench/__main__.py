@@ -128,7 +128,8 @@ def main() -> int:
         chosen.quick,
     )
     _keep(chosen, setting, reports)
-    return 1 if failures else 0
+    portway_missing = not chosen.only and PORTWAY not in peers
+    return 1 if failures or portway_missing else 0
 
 
 def _keep(

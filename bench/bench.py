@@ -82,11 +82,14 @@ class Bench:
     def session_cost(
         self, running: Running, task: Callable[[int, str], None], server: int
     ) -> tuple[float, float]:
-        """Return CPU milliseconds a session, and sessions a second. Raises LoadError."""
+        """Return CPU milliseconds a session, and sessions a second.
+
+        Raises LoadError.
+        """
         user = target_user(server)
-        processes, before = running.processes(), running.cpu()
+        before = running.settled_cpu()
         count = hammer(task, running.port, user, clients=CLIENTS, seconds=self.seconds)
         if not count:
             raise LoadError("no session was served")
-        spent = running.settled_cpu(processes) - before
+        spent = running.settled_cpu() - before
         return spent * 1000 / count, count / self.seconds

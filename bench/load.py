@@ -71,8 +71,7 @@ def _login_together(port: int, user: str, count: int) -> list[Session]:
     """Return *count* sessions, logged in side by side."""
     sessions: list[Session] = []
     try:
-        for _ in range(count):
-            sessions.append(Session(port))
+        sessions.extend(Session(port) for _ in range(count))
         for session in sessions:
             session.reply(b"220")
             session.send(f"USER {user}")
@@ -90,7 +89,10 @@ def _login_together(port: int, user: str, count: int) -> list[Session]:
 
 @contextlib.contextmanager
 def idle_sessions(port: int, user: str, count: int) -> Iterator[int]:
-    """Hold *count* logged-in sessions, or as many as the proxy takes; give the number."""
+    """Hold *count* logged-in sessions, or as many as the proxy takes.
+
+    Gives their number.
+    """
     held: list[Session] = []
     try:
         while len(held) < count:

@@ -18,6 +18,8 @@ from pathlib import Path
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
+SETTLE_SECONDS = 3.0
+REST = 4  # looks in a row that find the same number of processes
 LOOPBACK = "127.0.0.1"
 
 
@@ -60,9 +62,9 @@ def _stat(pid: int) -> list[str] | None:
 def tree(root: int) -> list[int]:
     """Return *root* and all processes that descend from it."""
     children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (stat := _stat(int(entry))):
-            children.setdefault(int(stat[1]), []).append(int(entry))
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (stat := _stat(int(entry.name))):
+            children.setdefault(int(stat[1]), []).append(int(entry.name))
     found = [root]
     for pid in found:
         found.extend(children.get(pid, ()))
@@ -78,6 +80,7 @@ class Running:
         self.start_seconds = 0.0
         self._process = process
         self._log = log
+        self._fewest = 1 << 30
 
     def cpu(self) -> float:
         """Return the CPU seconds so far of all processes, ended ones included.
@@ -90,12 +93,21 @@ class Running:
                 total += sum(int(word) for word in stat[11:15])
         return total / TICKS
 
-    def settled_cpu(self, processes: int) -> float:
-        """Return `cpu`, once no more than *processes* are left, or 3 s later."""
-        deadline = time.monotonic() + 3.0
-        while len(tree(self.pid)) > processes and time.monotonic() < deadline:
+    def settled_cpu(self) -> float:
+        """Return `cpu`, once the processes of past sessions ended, or 3 s later."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while self.processes() > self._fewest and time.monotonic() < deadline:
             time.sleep(0.01)
         return self.cpu()
+
+    def come_to_rest(self) -> None:
+        """Wait until the number of processes does not change any more."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        last, alike = 0, 0
+        while alike < REST and time.monotonic() < deadline:
+            time.sleep(0.02)
+            count = self.processes()
+            last, alike = count, alike + 1 if count == last else 0
 
     def thread_cpu(self) -> float:
         """Return the CPU seconds of the first process's first thread.
@@ -107,7 +119,9 @@ class Running:
 
     def processes(self) -> int:
         """Return how many processes there are."""
-        return len(tree(self.pid))
+        count = len(tree(self.pid))
+        self._fewest = min(self._fewest, count)
+        return count
 
     def memory(self) -> int:
         """Return the proportional set size of all processes, in bytes."""
@@ -147,10 +161,11 @@ class Running:
 
 def answers(port: int, hello: bytes) -> bool:
     """Say whether a connection to *port* is taken, and begins with *hello*."""
-    with contextlib.suppress(OSError):
+    try:
         with socket.create_connection((LOOPBACK, port), timeout=5) as probe:
             return not hello or probe.recv(256).startswith(hello)
-    return False
+    except OSError:
+        return False
 
 
 def start(command: Command, port: int, folder: Path) -> Running:
@@ -176,6 +191,7 @@ def start(command: Command, port: int, folder: Path) -> Running:
             raise NotStartedError(f"{name} did not start: {running.last_words()}")
         time.sleep(0.002)
     running.start_seconds = time.monotonic() - began
+    running.come_to_rest()
     return running
 
 

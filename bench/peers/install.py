@@ -59,9 +59,9 @@ def install(name: str) -> None:
     home = FOLDER / name
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as downloads:
+        words = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download"]
         subprocess.run(
-            ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download"]
-            + _packages(name),
+            [*words, *_packages(name)],
             check=True,
             capture_output=True,
             cwd=downloads,

@@ -16,9 +16,9 @@ PROGRAM = Path(sys.executable).with_name("portway")
 
 
 def _rules(count: int) -> str:
-    """Return *count* rules; the last is the only one that matches a session's doings."""
+    """Return *count* rules; only the last one matches what the sessions do."""
     denied = [
-        f'[[rules]]\nname = "no {number}"\nwho = ["*"]\ndo = ["write", "read"]\n'
+        f'[[rules]]\nname = "no {number}"\nwho = ["*"]\n'
         f'to = ["host{number}.example.net"]\nthen = "deny"\n'
         for number in range(count - 1)
     ]

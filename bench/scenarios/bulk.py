@@ -52,9 +52,9 @@ def _measure_one(
     user = "ftp" if name == NONE else target_user(server.running.port)
 
     def cost(way: str, move: Callable[[], float]) -> None:
-        processes, before = running.processes(), running.cpu()
+        before = running.settled_cpu()
         seconds = move()
-        spent = running.settled_cpu(processes) - before
+        spent = running.settled_cpu() - before
         samples.add(name, f"{way} GB/s", bench.size / GIGABYTE / seconds)
         samples.add(name, f"{way} CPU s/GB", spent / (bench.size / GIGABYTE))
 
@@ -84,7 +84,7 @@ def _targets(samples: Samples) -> list[Target]:
 
     own = ratio(samples.get(ours, COLUMNS[1]), samples.get(NONE, COLUMNS[1]))
     down, up = against(COLUMNS[0], highest=True), against(COLUMNS[2], highest=True)
-    why = "no rival to compare with"
+    why = "Portway, or any rival, is not there"
     return [
         Target(
             "P1", "download CPU, of best rival's", against(COLUMNS[1]), 0.4, why=why

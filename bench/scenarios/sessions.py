@@ -51,13 +51,19 @@ def _targets(samples: Samples, task: Callable[[int, str], None]) -> list[Target]
     squid = ratio(ours, samples.get(SQUID.name, COST))
     three = ratio(ours, samples.get(THREE.name, COST))
     return [
-        Target(number, f"{what} CPU, of Squid's", squid, bound, why="no Squid here"),
+        Target(
+            number,
+            f"{what} CPU, of Squid's",
+            squid,
+            bound,
+            why="Portway or Squid is not there",
+        ),
         Target(
             number,
             f"{what} CPU, of 3proxy's (an aim)",
             three,
             1.0,
-            why="no THREEPROXY given",
+            why="no THREEPROXY is given",
         ),
     ]
 

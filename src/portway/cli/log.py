@@ -31,12 +31,12 @@ POLL = 0.5  # seconds between two looks, following
 CATCHING_UP = 500  # records that came with one look: there may be more
 SHOWN_FIRST = 10  # records, before what follows
 WIDTH = 100  # columns, where a terminal does not tell
-NARROWEST = 24  # what is left to a URL at least
-RULE_ROOM = 16  # what a rule may take from it
+NARROWEST = 20  # what is left to a URL at least
+RULE_ROOM = 12  # what a rule may take from it
 
 HEAD = (
     *("TIME", "CLIENT", "USER", "METHOD", "URL"),
-    *("BYTES", "SECONDS", "RESULT", "RULE"),
+    *("BYTES", "SECS", "RESULT", "RULE"),
 )
 
 Line = Callable[[Record], str | None]
@@ -211,8 +211,8 @@ def amount(count: int) -> str:
 
 
 # The least width of each column on either side of the URL, the last one's is its own.
-_BEFORE = (14, 13, 6, 6)
-_AFTER = (5, 7, 7)
+_BEFORE = (14, 13, 6, 7)
+_AFTER = (5, 5, 7)
 
 
 def columns(texts: Sequence[str], width: int | None) -> str:
@@ -222,10 +222,10 @@ def columns(texts: Sequence[str], width: int | None) -> str:
     right = [count.rjust(_AFTER[0]), seconds.rjust(_AFTER[1]), ending.ljust(_AFTER[2])]
     room = NARROWEST
     if width is not None:
-        taken = sum(len(text) + 2 for text in (*left, *right))
-        room = max(room, width - taken - min(len(rule), RULE_ROOM))
+        taken = sum(len(text) + 1 for text in (*left, *right))
+        room = max(room, width - taken - 1 - min(len(rule), RULE_ROOM))
         url = cut(url, room)
-    line = "  ".join([*left, url.ljust(room), *right, rule])
+    line = " ".join([*left, url.ljust(room), *right, rule])
     return line if width is None else cut(line, width)
 
 

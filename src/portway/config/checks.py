@@ -15,8 +15,6 @@ from portway.units import Seconds
 
 Found = Iterator[tuple[Path, str]]  # the key, and what is wrong with it
 
-EVERYONE = "*"
-
 
 def check(configuration: Configuration) -> Found:
     """Yield what is wrong, all but `open_doors`."""
@@ -37,7 +35,7 @@ def open_doors(listeners: Iterable[Listener], rules: tuple[Rule, ...]) -> Found:
     who is allowed in. A rule that denies some limits nobody else.
     """
     allowing = [rule for rule in rules if rule.then == "allow"]
-    if not allowing or any(EVERYONE not in rule.who for rule in allowing):
+    if not allowing or not all(map(_lets_everyone, allowing)):
         return
     for listener in listeners:
         far = [one for one in listener.address if not is_loopback(one)]
@@ -48,6 +46,10 @@ def open_doors(listeners: Iterable[Listener], rules: tuple[Rule, ...]) -> Found:
                 'write login = "required"'
             )
             yield ("listen", listener.name, "address"), text
+
+
+def _lets_everyone(rule: Rule) -> bool:
+    return any(word == "*" or word.endswith("/0") for word in rule.who)
 
 
 def is_loopback(endpoint: Endpoint) -> bool:
@@ -65,8 +67,8 @@ def _check_gateway(gateway: Gateway) -> Found:
         yield ("gateway", "state"), "no home folder is known; write the whole path"
     if not is_timezone(gateway.timezone):
         hint = nearest(gateway.timezone, available_timezones())
-        text = f'no such time zone as {quoted(gateway.timezone)}; write "Europe/Paris"'
-        yield ("gateway", "timezone"), f"{text} or the like{hint}"
+        text = f"no such time zone as {quoted(gateway.timezone)}"
+        yield ("gateway", "timezone"), text + (hint or '; one is "Europe/Paris"')
 
 
 def is_timezone(name: str) -> bool:
@@ -120,7 +122,7 @@ def _check_rule(rule: Rule, path: Path) -> Found:
         if key in rule.lines and not getattr(rule, key):
             yield (
                 (*path, key),
-                f"is empty, and matches nothing; leave {key} out for any",
+                f'is empty, and matches nothing; leave "{key}" out for any',
             )
 
 

@@ -22,7 +22,6 @@ from portway.config.decode import (
     read_table,
     refuse_others,
 )
-from portway.config.later import is_later_value
 from portway.config.locate import Path, locate
 from portway.config.report import Report, nearest, quoted
 from portway.config.schema import (
@@ -43,8 +42,12 @@ LARGEST = 16 << 20  # bytes of a file: a hundred thousand rules
 DEFAULT = "default.toml"
 STARTER = "starter.toml"
 
+_MUST = (("protocol", '"ftp"'), ("address", '"127.0.0.1:2121"'))
 _TABLES = ("gateway", "listen", "rules", "ledger", "limits")
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+_TABLE = re.compile(r"\('([^()]*)',?\)")  # as tomllib names one: ('listen', 'ftp')
+_COMMA = "', '"
 
 # How tomllib's words begin, and the cure that they leave to guess.
 _CURES = {
@@ -75,16 +78,13 @@ def load(
 ) -> tuple[Configuration, tuple[Problem, ...]]:
     """Read the file at *path*, or the embedded default; *kinds* by protocol's name."""
     if path is None:
-        configuration, problems = parse(embedded(DEFAULT), DEFAULT, kinds)
-        gateway = structs.replace(configuration.gateway, state=default_state())
-        return structs.replace(configuration, path="", gateway=gateway), problems
+        return _load_default(kinds)
     try:
         text = _read(path)
     except _Unreadable as error:
         where = f"{path}:{error.line}" if error.line else str(path)
         return _nothing(str(path)), (Problem(where, "", error.text),)
-    configuration, problems = parse(text, str(path), kinds)
-    return _with_whole_paths(configuration, path.absolute().parent), problems
+    return parse(text, path, kinds)
 
 
 def embedded(name: str) -> str:
@@ -96,26 +96,42 @@ def default_state() -> str:
     """Return the state folder of who runs the embedded default.
 
     XDG Base Directory Specification: a relative $XDG_STATE_HOME is to be ignored.
+    It begins with ``~`` if no home folder is known.
     """
     home = os.environ.get("XDG_STATE_HOME", "")
-    base = home if home.startswith("/") else os.path.expanduser("~/.local/state")
-    return f"{base.rstrip('/')}/portway"
+    base = home if home.startswith("/") else "~/.local/state"
+    return _whole(f"{base.rstrip('/')}/portway", FilePath("/"))
+
+
+def _load_default(kinds: Kinds) -> tuple[Configuration, tuple[Problem, ...]]:
+    configuration, problems = parse(embedded(DEFAULT), FilePath(DEFAULT), kinds)
+    state = default_state()
+    if state.startswith("~"):
+        text = "no home folder is known; set XDG_STATE_HOME to a folder for the state"
+        problems = (*problems, Problem(DEFAULT, "gateway.state", text))
+    gateway = structs.replace(configuration.gateway, state=state)
+    return structs.replace(configuration, path="", gateway=gateway), problems
 
 
 def parse(
-    text: str, file: str, kinds: Kinds
+    text: str, path: FilePath, kinds: Kinds
 ) -> tuple[Configuration, tuple[Problem, ...]]:
-    """Read *text*; *file* is its name in problems and in rules."""
+    """Read *text* as that of the file at *path*, which itself is not read."""
+    file = str(path)
     try:
         document = tomllib.loads(text)
-    except RecursionError:
-        return _nothing(file), (Problem(file, "", "lists or tables nested too deeply"),)
-    except ValueError as error:  # TOMLDecodeError, and numbers too long for Python
+    except tomllib.TOMLDecodeError as error:
         return _nothing(file), (_syntax_problem(str(error), text, file),)
+    except (RecursionError, ValueError) as error:  # tomllib lets both of them through
+        deep = isinstance(error, RecursionError)
+        words = "lists or tables nested too deeply" if deep else "a number too long"
+        return _nothing(file), (Problem(file, "", f"holds {words}"),)
     report = Report(file, locate(text))
     configuration = _decode(document, kinds, report)
-    for path, words in _wrong_between_keys(configuration, report):
-        report.wrong(path, words)
+    configuration = _with_whole_paths(configuration, path.absolute().parent)
+    for place, words in _wrong_between_keys(configuration, report):
+        if not report.touches(place):
+            report.wrong(place, words)
     if not is_timezone(configuration.gateway.timezone):  # was reported
         gateway = structs.replace(configuration.gateway, timezone="")
         configuration = structs.replace(configuration, gateway=gateway)
@@ -157,6 +173,7 @@ def _syntax_problem(message: str, text: str, file: str) -> Problem:
     line = int(at[1]) if at and at[1] else text.rstrip().count("\n") + 1
     column = f" in column {at[2]}" if at and at[2] else ""
     cure = next((cure for begin, cure in _CURES.items() if words.startswith(begin)), "")
+    words = _TABLE.sub(lambda match: f"[{match[1].replace(_COMMA, '.')}]", words)
     said = f"{words[:1].lower()}{words[1:]}{column}"
     return Problem(f"{file}:{line}", "", f"no TOML: {said}{cure and f'; {cure}'}")
 
@@ -210,9 +227,12 @@ def _decode_listeners(
 def _decode_listener(
     table: dict[str, object], path: Path, kinds: Kinds, report: Report
 ) -> Listener | None:
-    """Return the listener, if it is known of which protocol and where it listens."""
+    """Return the listener, if it is known of which protocol it is."""
     name = str(path[-1])
     _check_name(name, path, report)
+    for key, example in _MUST:
+        if key not in table:
+            report.wrong((*path, key), f"is missing; write {key} = {example}")
     found = decode_fields(_LISTENER_FIELDS, table, path, report)
     protocol = found.get("protocol", "")
     kind = kinds.get(protocol)
@@ -226,11 +246,10 @@ def _decode_listener(
     known_keys = [field.encode_name for field in (*_LISTENER_FIELDS, *own)]
     refuse_others(table, known_keys, path, report)
     settings = decode_fields(own, table, path, report)
-    if "address" not in found or any(
-        field.required and field.name not in settings for field in own
-    ):
+    if any(field.required and field.name not in settings for field in own):
         return None
     where = report.where(path)
+    found.setdefault("address", ())  # was reported
     return Listener(name=name, where=where, settings=kind(**settings), **found)
 
 
@@ -288,4 +307,10 @@ def _with_whole_paths(configuration: Configuration, folder: FilePath) -> Configu
 
 
 def _whole(path: str, folder: FilePath) -> str:
-    return str(folder / os.path.expanduser(path)) if path.strip() else path
+    """Return *path* from the root; with its ``~`` still if no home folder is known."""
+    if not path.strip():
+        return path
+    try:
+        return str(folder / FilePath(path).expanduser())
+    except RuntimeError:
+        return path

@@ -12,6 +12,7 @@ from portway.config.locate import Path
 from portway.errors import Problem
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_USERINFO = re.compile(r"//\S*@")  # of a URL: a password may be in it
 _SHOWN = 60  # characters of a value: enough to know it again
 
 
@@ -61,7 +62,8 @@ def spell(path: Path) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return *text* in quotes, on one line, cut to a length that can be read."""
+    """Return *text* in quotes: on one line, short enough to read, without secrets."""
+    text = _USERINFO.sub("//***@", text)
     cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     shown = "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode()

@@ -106,16 +106,16 @@ def read_endpoint(value: object) -> Endpoint:
     """
     text = read_text(value).strip(" ")
     host, colon, port = text.rpartition(":")
-    if not host and colon:
-        cure = f'"0.0.0.0{text}" and "[::]{text}" are every address of this machine'
-        raise BadValueError(f"{quoted(text)} names no address; {cure}")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or text.endswith("]"):
-        raise BadValueError(f'{quoted(text)} needs a port, as in "{text}:2121"'[:200])
+        raise BadValueError(f'{quoted(text)} needs a port, as in "192.168.1.1:2121"')
     if not bracketed and ":" in host:
         raise BadValueError(f'{quoted(text)} needs brackets, as in "[::1]:2121"')
     if not _PORT.fullmatch(port) or int(port) > 65535:
         raise BadValueError(f"{quoted(text)}: a port is a number from 1 to 65535")
+    if not host:
+        every = f'"0.0.0.0:{port}" and "[::]:{port}" are every address of this machine'
+        raise BadValueError(f"{quoted(text)} names no address; {every}")
     if host.lower() == "localhost":
         return Endpoint("localhost", int(port))
     return Endpoint(str(_listening(host)), int(port))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, tzinfo
+from operator import attrgetter
 from urllib.parse import quote
 
 import msgspec
@@ -31,7 +32,10 @@ _ORDER = (
 ORDER = tuple(_ORDER.split())
 _FIELDS = frozenset(field.name for field in fields(Record))
 _TAKEN = _FIELDS | {"duration_ms"}
-_AS_THEY_ARE = _FIELDS - {"facts", "time", "duration"}
+_NAMES = tuple(sorted(_FIELDS - {"facts", "duration"}))
+_NEVER_EMPTY = frozenset({"duration_ms", "bytes_up", "bytes_down"})
+_ORDERED = frozenset(ORDER)
+_known = attrgetter(*_NAMES)
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _YEAR = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
@@ -68,26 +72,35 @@ def shown(text: str) -> str:
 
 
 def json_line(record: Record, zone: tzinfo | None) -> str:
-    """Return *record* as a JSON object; the facts stand among its fields."""
-    found = {
-        name if name not in _TAKEN else f"fact_{name}": value
-        for name, value in record.facts.items()
+    """Return *record* as a JSON object; the facts stand among its fields.
+
+    A fact of a field's name would be a fault; it is shown as ``fact_NAME``.
+    """
+    known = dict(zip(_NAMES, _known(record), strict=True))
+    known["time"] = local(record.time, zone).isoformat(timespec="milliseconds")
+    known["duration_ms"] = round(record.duration * 1000)
+    facts = {
+        f"fact_{name}" if name in _TAKEN else name: text
+        for name, text in record.facts.items()
+        if text
     }
-    values: dict[str, str | int] = dict(found)
-    for name in _AS_THEY_ARE:
-        value = getattr(record, name)
-        if value or name.startswith("bytes_"):
-            values[name] = value
-    values["time"] = local(record.time, zone).isoformat(timespec="milliseconds")
-    values["duration_ms"] = round(record.duration * 1000)
-    names = [name for name in ORDER if name in values]
-    names += sorted(values.keys() - set(names))
+    given = facts | known
     ordered = {
-        decodable(name): decodable(value) if isinstance(value, str) else value
-        for name in names
-        if (value := values[name]) != ""
+        name: value
+        for name in ORDER
+        if (value := given.get(name)) or name in _NEVER_EMPTY
     }
-    return _JSON_ESCAPE.sub(_json_escape, msgspec.json.encode(ordered).decode())
+    for name in sorted(facts.keys() - _ORDERED):
+        ordered[name] = facts[name]
+    try:
+        line = msgspec.json.encode(ordered).decode()
+    except UnicodeEncodeError:  # bytes that were no UTF-8
+        clean = {decodable(k): decodable(str(v)) for k, v in ordered.items()}
+        numbers = {k: v for k, v in ordered.items() if isinstance(v, int)}
+        line = msgspec.json.encode(clean | numbers).decode()
+    if line.isascii() and "\\" not in line and "\x7f" not in line:
+        return line  # as most are: it takes a tenth of the time
+    return _JSON_ESCAPE.sub(_json_escape, line)
 
 
 def _json_escape(found: re.Match[str]) -> str:

@@ -168,15 +168,12 @@ def _address(text: str) -> IPAddress:
 
 
 def _range(text: str, first: IPAddress, last: IPAddress) -> Networks:
-    if isinstance(first, IPv4Address) and isinstance(last, IPv4Address):
-        if first <= last:
+    match first, last:
+        case IPv4Address(), IPv4Address() if first <= last:
             return tuple(summarize_address_range(first, last))
-    elif isinstance(first, IPv6Address) and isinstance(last, IPv6Address):
-        if first <= last:
+        case IPv6Address(), IPv6Address() if first <= last:
             return tuple(summarize_address_range(first, last))
-    else:
-        raise ValueError(f'"{text}" begins in IPv4 and ends in IPv6, or otherwise')
-    raise ValueError(f'"{text}" ends before it begins')
+    raise ValueError(f'"{text}": a range goes from an address up to one of its kind')
 
 
 def read_target(text: str) -> Target:
@@ -184,11 +181,11 @@ def read_target(text: str) -> Target:
 
     Raises ValueError, which names the cure.
     """
-    if "://" in text:
-        raise ValueError(f'"{text}" is a URL: leave out "{text.split("//")[0]}//"')
+    if "://" in text or "@" in text.partition("/")[0]:  # may hold a password
+        raise ValueError("a URL or a login: write the host and what is behind it only")
     if text.startswith("/"):
         raise ValueError(f'"{text}" has no host: write "*{text}" for any host')
-    if text.count(":") > 1 and "[" not in text:
+    if text.partition("/")[0].count(":") > 1 and not text.startswith("["):
         return Target(text, Place.NETWORK, networks=_bare6(text))
     found = next(filter(None, (form.fullmatch(text) for form in _PLACES)), None)
     if found is None:
@@ -238,9 +235,9 @@ def _name(text: str) -> str:
         rest = rest if rest.isascii() else rest.encode("idna").decode()
     except UnicodeError as error:
         raise ValueError(f'"{text}" is not a host name') from error
-    labels = rest.split(".") if rest else []
-    fits = all(_LABEL.fullmatch(label) for label in labels)
-    if not fits or (head and not _FIRST_LABEL.fullmatch(head)) or (dot and not rest):
+    first_fits = _FIRST_LABEL.fullmatch(head) and "**" not in head
+    rest_fits = all(_LABEL.fullmatch(label) for label in rest.split("."))
+    if (head and not first_fits) or not (rest_fits or (head and not dot)):
         raise ValueError(f'"{text}" is not a host name')
     return head + dot + rest
 

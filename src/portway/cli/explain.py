@@ -1,0 +1,221 @@
+"""``portway explain``: the verdict for one request, and how it came about.
+
+Not here: deciding, and its words (policy). Invariant: nothing is resolved, dialled or
+recorded; what depends on an address is told as such.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import click
+
+from portway.cli.common import config_option, json_option, print_json
+from portway.lines import shown
+from portway.model import Access, Action, Identity, IPAddress, Reason, Verdict
+from portway.net.guard import fold
+from portway.policy.compile import is_slip
+from portway.policy.explain import (
+    Explanation,
+    client_words,
+    destination_words,
+    time_words,
+)
+from portway.policy.explain import explain as explain_access
+from portway.policy.rules import Ruleset
+from portway.prepare import prepare
+from portway.protocols.ftp.wire import resolve_path
+from portway.protocols.registry import PROTOCOLS
+
+NAMING = "CONNECT"  # the method that names a server; LOGIN is another word for it
+
+
+def read_address(text: str) -> IPAddress:
+    """Read an IPv4 or IPv6 address. Raises BadParameter."""
+    try:
+        return fold(ip_address(text))
+    except ValueError as error:
+        raise click.BadParameter(f'"{text}" is not an IPv4 or IPv6 address') from error
+
+
+@click.command()
+@config_option
+@json_option
+@click.option("--user", default="", metavar="U", help="Who asks; else nobody known.")
+@click.option(
+    "--from",
+    "client",
+    type=read_address,
+    default="127.0.0.1",
+    show_default=True,
+    metavar="IP",
+    help="The client's address.",
+)
+@click.option(
+    "--at", default="", metavar="TIME", help='As in "2026-11-23 10:00"; else now.'
+)
+@click.option(
+    "--address", type=read_address, metavar="IP", help="What the host's name leads to."
+)
+@click.argument("method")
+@click.argument("url")
+def explain(  # noqa: PLR0913 - one for each word of the command line
+    path: Path | None,
+    *,
+    as_json: bool,
+    user: str,
+    client: IPAddress,
+    at: str,
+    address: IPAddress | None,
+    method: str,
+    url: str,
+) -> int:
+    """Say what the rules decide for METHOD URL, and which rule does.
+
+    Names are not resolved: --address asks about an address of one.
+    """
+    rules = prepare(path).rules
+    now = read_time(at, rules.zone)
+    access = read_access(method, url, client, Identity(user), rules)
+    if address is not None:
+        if access.address not in (None, address):
+            raise click.UsageError("--address is for hosts that are named, not given")
+        access = replace(access, address=address)
+    explanation = explain_access(rules, access, now)
+    if as_json:
+        print_json(_object(explanation))
+        return 0
+    moment = time_words(datetime.fromtimestamp(now, rules.zone))
+    what = f"{access.method} {access.protocol}://{destination_words(access)}"
+    click.echo(f"{client_words(access)} asks for {what} on {moment}")
+    for line in _lines(explanation, access.host):
+        click.echo(line)
+    return 0
+
+
+def read_time(text: str, zone: tzinfo | None) -> float:
+    """Return *text* in seconds since the epoch; empty is now. Raises UsageError.
+
+    Without an offset it is a time of *zone*, None being the machine's.
+    """
+    if not text:
+        return datetime.now(UTC).timestamp()
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError) as error:
+        cure = 'write "2026-11-23 10:00"'
+        raise click.UsageError(f'--at: "{text}" is not a time: {cure}') from error
+
+
+def read_access(
+    method: str, url: str, client: IPAddress, identity: Identity, rules: Ruleset
+) -> Access:
+    """Return the question that METHOD and URL are. Raises UsageError."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        host = host if host.isascii() else host.encode("idna").decode()
+    except ValueError as error:
+        raise click.UsageError(f'"{url}" is not a URL: {error}') from error
+    protocol = PROTOCOLS.get(parts.scheme)
+    if protocol is None or not host:
+        names = ", ".join(f"{name}://" for name in PROTOCOLS)
+        text = f"the URL must begin with one of {names} and a host"
+        raise click.UsageError(f'"{url}": {text}')
+    method, action = _read_method(protocol.name, method, rules)
+    raw = parts.path
+    raw += f"?{parts.query}" if parts.query else ""
+    raw += f"#{parts.fragment}" if parts.fragment else ""
+    path = shown(resolve_path(b"/", unquote_to_bytes(raw))) if raw else ""
+    address = _address_of(host)
+    return Access(
+        protocol=protocol.name,
+        client=client,
+        user=identity.user,
+        action=action,
+        method=method,
+        host=str(address or host.removesuffix(".")),
+        port=port or protocol.port,
+        address=address,
+        path="" if method == NAMING else path,
+    )
+
+
+def _address_of(host: str) -> IPAddress | None:
+    try:
+        return fold(ip_address(host))
+    except ValueError:
+        return None
+
+
+def _read_method(protocol: str, word: str, rules: Ruleset) -> tuple[str, Action]:
+    known = PROTOCOLS[protocol].methods
+    method = NAMING if word.upper() == "LOGIN" else word.upper()
+    if method in known:
+        return method, known[method]
+    if method == NAMING or rules.names_method(protocol, method):
+        return method, Action.CONNECT
+    near = [name for name in known if is_slip(method, name)]
+    near = near or get_close_matches(method, known, 1)
+    cure = f'did you mean "{near[0]}"?' if near else f"those are {' '.join(known)}"
+    text = f'{protocol} has no method "{word}" that rules are asked about'
+    raise click.UsageError(f"{text}; {cure}")
+
+
+def _lines(explanation: Explanation, host: str) -> Iterator[str]:
+    verdict, other = explanation.verdict, explanation.if_inside
+    if not explanation.certain:
+        yield f"It depends on the address of {host}, which --address gives:"
+    everywhere = not verdict.allowed or other is None or _same(verdict, other)
+    if other is None or (explanation.certain and everywhere):
+        yield from _verdict_lines("", verdict)
+    else:
+        yield from _verdict_lines(f"if {host} is outside: ", verdict)
+        yield from _verdict_lines(f"if {host} is inside: ", other)
+    if explanation.passed_over:
+        yield "passed over:"
+    for rule in explanation.passed_over:
+        yield f'  "{rule.rule}" ({rule.rule_at}): {rule.key}: {rule.why}'
+
+
+def _same(one: Verdict, other: Verdict) -> bool:
+    return (one.rule, one.rule_at) == (other.rule, other.rule_at)
+
+
+def _verdict_lines(lead: str, verdict: Verdict) -> Iterator[str]:
+    word = "allowed" if verdict.allowed else "denied"
+    if verdict.rule:
+        yield f'{lead}{word} by "{verdict.rule}" ({verdict.rule_at})'
+    elif verdict.reason is Reason.INSIDE:
+        yield f"{lead}{word}: it is inside, and no rule matches that names it"
+    else:
+        yield f"{lead}{word}: no rule matches"
+    if verdict.because:
+        yield f"  because: {verdict.because}"
+
+
+def _object(explanation: Explanation) -> dict[str, object]:
+    """Return *explanation* as the ``--json`` object."""
+    other = explanation.if_inside
+    return {
+        **_verdict_object(explanation.verdict),
+        "certain": explanation.certain,
+        "if_inside": None if other is None else _verdict_object(other),
+        "passed_over": explanation.passed_over,
+    }
+
+
+def _verdict_object(verdict: Verdict) -> dict[str, object]:
+    return {
+        "verdict": "allow" if verdict.allowed else "deny",
+        "rule": verdict.rule,
+        "rule_at": verdict.rule_at,
+        "reason": verdict.reason or "",
+        "because": verdict.because,
+        "reaches_inside": verdict.reaches_inside,
+    }

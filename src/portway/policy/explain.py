@@ -1,0 +1,155 @@
+"""Rules, and why they match or do not, in words.
+
+Not here: deciding. Invariant: what is explained is what `Ruleset.decide` answers; the
+words are made from the same comparisons.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from portway.model import Access, Reason, Verdict
+from portway.net.guard import is_inside
+from portway.policy.match import Place
+from portway.policy.rules import NO_RULE, Condition, NeedsAddress, Rule, Ruleset
+
+LISTED = 4  # words of a rule's list that are repeated: enough to know it again
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A rule before the deciding one; *key* is the one of its keys that does not fit."""
+
+    rule: str
+    rule_at: str
+    key: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A verdict, and why no earlier rule gave it.
+
+    Where nobody has resolved the host, *verdict* holds for a host outside that is in
+    no network which a rule passed over names; *if_inside* holds for one inside.
+    *certain* says that the gateway would not have to resolve it to say so.
+    """
+
+    verdict: Verdict
+    passed_over: tuple[PassedOver, ...]
+    if_inside: Verdict | None = None
+    certain: bool = True
+
+
+def explain(ruleset: Ruleset, access: Access, now: float) -> Explanation:
+    """Return the answer to *access* at *now*, in words for each earlier rule."""
+    if access.address is not None or not access.host:
+        inside = access.address is not None and is_inside(access.address)
+        return Explanation(*_ask(ruleset, access, now, inside=inside))
+    verdict, passed_over = _ask(ruleset, access, now, inside=False)
+    try:
+        ruleset.decide(access, now)
+        certain = True
+    except NeedsAddress:
+        certain = False
+    if_inside, _ = _ask(ruleset, access, now, inside=True)
+    return Explanation(verdict, passed_over, if_inside, certain)
+
+
+def _ask(
+    ruleset: Ruleset, access: Access, now: float, *, inside: bool
+) -> tuple[Verdict, tuple[PassedOver, ...]]:
+    passed: list[PassedOver] = []
+    for rule in ruleset.rules:
+        failed = rule.mismatch(access, now, inside=inside)
+        if failed is None:
+            return rule.verdict(access), tuple(passed)
+        why = _why(rule, failed, access, now, inside=inside)
+        key = Condition.TO if failed is Condition.ADDRESS else failed
+        passed.append(PassedOver(rule.name, rule.where, key, why))
+    if inside:
+        return Verdict(allowed=False, reason=Reason.INSIDE), tuple(passed)
+    return NO_RULE, tuple(passed)
+
+
+def _why(
+    rule: Rule, failed: Condition, access: Access, now: float, *, inside: bool
+) -> str:
+    match failed:
+        case Condition.WHO:
+            return f"{client_words(access)} is not among {_list(rule.who.text)}"
+        case Condition.DO:
+            what = f"{access.protocol}:{access.method}, which is {access.action},"
+            return f"{what} is not among {_list(sorted(rule.do))}"
+        case Condition.WHEN if rule.when is not None:
+            moment = datetime.fromtimestamp(now, rule.when.zone)
+            return f"{time_words(moment)} is not in {_list(rule.when.text)}"
+        case Condition.ADDRESS:
+            return (
+                f"{access.host} might lead to {_networks(rule)}, and was not resolved"
+            )
+        case _:
+            return _why_not_there(rule, access, inside=inside)
+
+
+def _why_not_there(rule: Rule, access: Access, *, inside: bool) -> str:
+    place = destination_words(access)
+    outside = any(target.takes(access) for target in rule.to.named(Place.OUTSIDE))
+    if inside and outside:
+        return f'{place} is inside, and "*" is only what is outside'
+    if access.path or all(target.path is None for target in rule.to.all):
+        return f"{place} is not among {_targets(rule)}"
+    return f"{place}, without a path, is not among {_targets(rule)}"
+
+
+def client_words(access: Access) -> str:
+    """Return who asks: ``alice at 10.0.0.7``."""
+    if access.user:
+        return f"{access.user} at {access.client}"
+    return f"{access.client}, without a login,"
+
+
+def destination_words(access: Access) -> str:
+    """Return where *access* leads: host, port, path, and the address if it is known."""
+    host = f"[{access.host}]" if ":" in access.host else access.host
+    port = f":{access.port}" if access.port else ""
+    known = access.address is not None and str(access.address) != access.host
+    address = f" ({access.address})" if known else ""
+    return f"{host}{port}{access.path}{address}"
+
+
+def time_words(moment: datetime) -> str:
+    """Return a moment with the day of its week: ``Mon 2026-11-23 10:00``."""
+    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[moment.weekday()]
+    return f"{day} {moment:%Y-%m-%d %H:%M}"
+
+
+def describe(ruleset: Ruleset) -> list[str]:
+    """Return each rule in plain words, in order."""
+    return [_describe(rule) for rule in ruleset.rules]
+
+
+def _describe(rule: Rule) -> str:
+    verb = "allow" if rule.allows else "deny"
+    who = "everyone" if rule.who.everyone else _list(rule.who.text)
+    do = "everything" if "*" in rule.do else _list(sorted(rule.do))
+    when = f", when it is {_list(rule.when.text)}" if rule.when else ""
+    because = f'; because: "{rule.because}"' if rule.because else ""
+    where = f" ({rule.where})" if rule.where else ""
+    to = _targets(rule)
+    return f'"{rule.name}"{where}: {verb} {do} to {to}, for {who}{when}{because}'
+
+
+def _targets(rule: Rule) -> str:
+    words = {"*": "anywhere outside", "inside": "the inside"}
+    return _list([words.get(target.text, target.text) for target in rule.to.all])
+
+
+def _networks(rule: Rule) -> str:
+    return _list([target.text for target in rule.to.named(Place.NETWORK)])
+
+
+def _list(words: tuple[str, ...] | list[str]) -> str:
+    """Return *words* as one reads them; of many, the first few and their number."""
+    if len(words) <= LISTED + 1:
+        return " or ".join(words)
+    return f"{' or '.join(words[:LISTED])} or {len(words) - LISTED} more"

@@ -1,0 +1,90 @@
+import asyncio
+import gc
+import weakref
+
+from portway.net.deadline import Deadline
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.came = asyncio.Event()
+        self.times = 0
+        self.deadline = Deadline(self.call)
+
+    def call(self) -> None:
+        self.times += 1
+        self.came.set()
+
+
+async def test_it_comes_once_and_not_too_early() -> None:
+    clock = Clock()
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    clock.deadline.set(0.03)
+    await clock.came.wait()
+    assert loop.time() - before > 0.029
+    await asyncio.sleep(0.05)
+    assert clock.times == 1
+
+
+async def test_moving_it_on_keeps_it_from_coming_and_makes_no_new_timer() -> None:
+    clock = Clock()
+    clock.deadline.set(0.03)
+    timer = clock.deadline._timer
+    for _ in range(10):
+        await asyncio.sleep(0.005)
+        clock.deadline.set(0.1)
+        if clock.deadline._timer is not timer:  # it came, and went on
+            break
+    assert clock.times == 0
+    await clock.came.wait()
+    assert clock.times == 1
+
+
+async def test_moving_it_nearer_counts() -> None:
+    clock = Clock()
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    clock.deadline.set(30)
+    clock.deadline.set(0.01)
+    await clock.came.wait()
+    assert loop.time() - before < 5
+
+
+async def test_a_cleared_one_does_not_come_and_can_be_set_again() -> None:
+    clock = Clock()
+    clock.deadline.set(0.01)
+    clock.deadline.clear()
+    await asyncio.sleep(0.03)
+    assert clock.times == 0
+    clock.deadline.set(0.01)
+    await clock.came.wait()
+
+
+async def test_it_may_set_itself_anew_when_it_comes() -> None:
+    deadlines: list[Deadline] = []
+    thrice = asyncio.Event()
+
+    def again() -> None:
+        count.append(1)
+        if len(count) == 3:
+            thrice.set()
+        else:
+            deadlines[0].set(0.001)
+
+    count: list[int] = []
+    deadlines.append(Deadline(again))
+    deadlines[0].set(0.001)
+    await thrice.wait()
+
+
+async def test_a_closed_one_lets_go_of_whom_it_would_have_called() -> None:
+    clock = Clock()
+    clock.deadline.set(3600)
+    clock.deadline.close()
+    clock.deadline.close()
+    gone = weakref.ref(clock)
+    del clock
+    await asyncio.sleep(0)
+    gc.collect()
+    assert gone() is None

@@ -1,0 +1,191 @@
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.unit.config.kinds import Inner, Settings
+
+from portway.config.checks import check, is_loopback, is_timezone, open_doors
+from portway.config.locate import Path
+from portway.config.schema import (
+    Configuration,
+    Gateway,
+    Ledger,
+    Limits,
+    Listener,
+    LogFile,
+    Rule,
+)
+from portway.model import Endpoint
+from portway.units import Seconds
+
+
+def listener(*addresses: str, name: str = "x", **more: Any) -> Listener:
+    at = (one.rpartition(":") for one in addresses)
+    address = tuple(Endpoint(host, int(port)) for host, _, port in at)
+    settings = more.pop("settings", Settings())
+    return Listener(
+        name=name,
+        where="p.toml:1",
+        protocol="test",
+        address=address,
+        settings=settings,
+        **more,
+    )
+
+
+def rule(then: Any = "allow", **keys: Any) -> Rule:
+    lines = dict.fromkeys(keys, "p.toml:1")
+    return Rule(where="p.toml:1", lines=lines, then=then, **keys)
+
+
+RIGHT = Configuration(
+    path="p.toml",
+    gateway=Gateway(),
+    listeners=(listener("127.0.0.1:2121"),),
+    rules=(rule(),),
+    ledger=Ledger(),
+    limits=Limits(),
+)
+
+
+def wrong(**changes: Any) -> dict[Path, str]:
+    return dict(check(replace(RIGHT, **changes)))
+
+
+def test_what_is_right() -> None:
+    assert wrong() == {}
+    assert wrong(rules=()) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "cure"),
+    [
+        ("name", " ", "give the gateway a name"),
+        ("state", "", "name a folder"),
+        ("state", "~/x", "no home folder is known"),
+        ("timezone", "Europe/Pariss", 'did you mean "Europe/Paris"?'),
+        ("timezone", "Mars", "no such time zone"),
+    ],
+)
+def test_gateway(key: str, value: str, cure: str) -> None:
+    found = wrong(gateway=replace(Gateway(), **{key: value}))
+    assert list(found) == [("gateway", key)]
+    assert cure in found["gateway", key]
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("", True),
+        ("UTC", True),
+        ("America/New_York", True),
+        ("America", False),
+        ("/etc/passwd", False),
+        ("../../etc/passwd", False),
+        ("a\0b", False),
+        ("x" * 5000, False),
+        ("\u00e9/\u00e9", False),
+        (".", False),
+        ("__init__.py", False),
+    ],
+)
+def test_time_zones(name: str, *, known: bool) -> None:
+    assert is_timezone(name) is known
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "clash"),
+    [
+        ("127.0.0.1:21", "127.0.0.1:21", True),
+        ("127.0.0.1:21", "127.0.0.1:22", False),
+        ("127.0.0.1:21", "127.0.0.2:21", False),
+        ("0.0.0.0:21", "127.0.0.1:21", True),
+        ("127.0.0.1:21", "0.0.0.0:21", True),
+        ("0.0.0.0:21", ":::21", False),
+        (":::21", "::1:21", True),
+        ("localhost:21", "127.0.0.1:21", True),
+        ("::1:21", "localhost:21", True),
+        ("localhost:21", "localhost:21", True),
+        ("localhost:21", "0.0.0.0:21", True),
+        ("localhost:21", "10.0.0.1:21", False),
+        ("127.0.0.1:0", "127.0.0.1:0", False),
+    ],
+)
+def test_two_listeners_on_one_port(first: str, second: str, *, clash: bool) -> None:
+    one, two = listener(first), listener(second, name="y")
+    found = wrong(listeners=(one, two))
+    assert list(found) == ([("listen", "y", "address", 0)] if clash else [])
+    found = wrong(listeners=(listener(first, second),))
+    assert list(found) == ([("listen", "x", "address", 1)] if clash else [])
+
+
+def test_a_listener_without_an_address() -> None:
+    assert list(wrong(listeners=(listener(),))) == [("listen", "x", "address")]
+
+
+def test_the_protocol_has_its_say() -> None:
+    settings = Settings(number=13, inner=Inner(depth=13))
+    assert wrong(listeners=(listener("127.0.0.1:1", settings=settings),)) == {
+        ("listen", "x", "number"): "x does not like 13",
+        ("listen", "x", "inner", "depth"): "nor 13 deep",
+    }
+
+
+@pytest.mark.parametrize("key", ["who", "do", "to", "when"])
+def test_an_empty_list_in_a_rule(key: str) -> None:
+    found = wrong(rules=(rule(), rule(**{key: ()})))
+    assert list(found) == [("rules", 1, key)]
+
+
+def test_ledger() -> None:
+    paths = ["/a", "/b", "/a", " ", "~/c"]
+    files = tuple(LogFile(path=path) for path in paths)
+    assert list(wrong(ledger=Ledger(keep=Seconds(0.0), file=files))) == [
+        ("ledger", "keep"),
+        ("ledger", "file", 2, "path"),
+        ("ledger", "file", 3, "path"),
+        ("ledger", "file", 4, "path"),
+    ]
+
+
+def test_limits() -> None:
+    assert list(wrong(limits=Limits(per_client=0))) == [("limits", "per_client")]
+
+
+@pytest.mark.parametrize(
+    ("address", "login", "rules", "is_open"),
+    [
+        ("127.0.0.1:21", "none", (rule(),), False),
+        ("127.9.9.9:21", "none", (rule(),), False),
+        ("::1:21", "none", (rule(),), False),
+        ("localhost:21", "none", (rule(),), False),
+        ("0.0.0.0:21", "none", (rule(),), True),
+        ("192.168.1.1:21", "none", (rule(),), True),
+        (":::21", "none", (rule(),), True),
+        ("0.0.0.0:21", "optional", (rule(),), True),
+        ("0.0.0.0:21", "required", (rule(),), False),
+        ("0.0.0.0:21", "none", (), False),
+        ("0.0.0.0:21", "none", (rule("deny"),), False),
+        ("0.0.0.0:21", "none", (rule(who=("10.0.0.0/8",)),), False),
+        ("0.0.0.0:21", "none", (rule(who=("10.0.0.0/8", "*")),), True),
+        ("0.0.0.0:21", "none", (rule(who=("0.0.0.0/0",)),), True),
+        ("0.0.0.0:21", "none", (rule(who=("user:a",)), rule()), False),
+        ("0.0.0.0:21", "none", (rule("deny", who=("10.0.0.1",)), rule()), True),
+    ],
+)
+def test_an_open_proxy_is_never_an_accident(
+    address: str, login: Any, rules: tuple[Rule, ...], *, is_open: bool
+) -> None:
+    found = dict(open_doors([listener(address, login=login)], rules))
+    assert list(found) == ([("listen", "x", "address")] if is_open else [])
+
+
+def test_one_far_address_among_near_ones_is_enough() -> None:
+    door = listener("127.0.0.1:21", "192.168.1.1:21")
+    (text,) = dict(open_doors([door], (rule(),))).values()
+    assert "192.168.1.1:21 can be reached" in text
+
+
+def test_loopback() -> None:
+    assert is_loopback(Endpoint("localhost", 1))
+    assert not is_loopback(Endpoint("0.0.0.0", 1))

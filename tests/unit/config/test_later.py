@@ -1,0 +1,44 @@
+import pytest
+
+from portway.config.later import is_later_key, is_later_value
+from portway.config.locate import Path
+
+
+@pytest.mark.parametrize(
+    ("path", "later"),
+    [
+        (("dashboard",), True),
+        (("group",), True),
+        (("gatewy",), False),
+        (("listen", "any name", "servers"), True),
+        (("listen", "servers"), False),
+        (("listen", "x", "upstream", "via"), True),
+        (("listen", "x", "via"), False),
+        (("rules", 0, "limit"), True),
+        (("rules", 17, "limits"), False),
+        (("limits", "buffers"), True),
+        (("gateway", "user"), True),
+    ],
+)
+def test_keys(path: Path, *, later: bool) -> None:
+    assert is_later_key(path) is later
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "later"),
+    [
+        (("listen", "x", "protocol"), "http", True),
+        (("listen", "x", "protocol"), "ftp", False),
+        (("listen", "x", "protocol"), "gopher", False),
+        (("listen", "x", "mode"), "reverse", True),
+        (("listen", "x", "tls"), "implicit", True),
+        (("listen", "x", "tls"), "off", False),
+        (("listen", "x", "upstream", "tls"), "try", True),
+        (("ledger", "store"), "postgresql://x/y", True),
+        (("ledger", "store"), "sqlite", False),
+        (("ledger", "store"), 3, False),
+        (("rules", 0, "then"), "http", False),
+    ],
+)
+def test_values(path: Path, value: object, *, later: bool) -> None:
+    assert is_later_value(path, value) is later
