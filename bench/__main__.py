@@ -55,6 +55,8 @@ def _arguments() -> argparse.Namespace:
     unknown = [name for name in chosen.scenario if name not in SCENARIOS]
     if unknown:
         parser.error(f"no scenario {unknown[0]}; there are: {', '.join(SCENARIOS)}")
+    if chosen.write and (chosen.scenario or chosen.only):
+        parser.error("--write is for a whole run: name no scenario, and no --only")
     return chosen
 
 

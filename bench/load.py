@@ -88,10 +88,11 @@ def _login_together(port: int, user: str, count: int) -> list[Session]:
 
 
 @contextlib.contextmanager
-def idle_sessions(port: int, user: str, count: int) -> Iterator[int]:
+def idle_sessions(port: int, user: str, count: int, *, room: int = 0) -> Iterator[int]:
     """Hold *count* logged-in sessions, or as many as the proxy takes.
 
-    Gives their number.
+    Gives their number. Where it takes fewer, *room* of them are closed again, so that
+    others find a place.
     """
     held: list[Session] = []
     try:
@@ -100,6 +101,9 @@ def idle_sessions(port: int, user: str, count: int) -> Iterator[int]:
             try:
                 held += _login_together(port, user, size)
             except (OSError, UnexpectedReplyError):
+                for session in held[len(held) - room :]:
+                    session.control.close()
+                del held[len(held) - room :]
                 break
         yield len(held)
     finally:

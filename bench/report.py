@@ -51,8 +51,7 @@ def number(figure: float | None) -> str:
 
 
 def _with_unit(figure: float, unit: str) -> str:
-    text = number(figure)
-    return f"{text}{unit}" if unit == "x" else f"{text} {unit}".rstrip()
+    return f"{figure:.3f}x" if unit == "x" else f"{number(figure)} {unit}".rstrip()
 
 
 def _bound(target: Target) -> str:

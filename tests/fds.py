@@ -25,4 +25,5 @@ def nothing_left_open() -> Iterator[None]:
     """Fail if there are more or fewer descriptors after the block than before."""
     before = open_files()
     yield
-    assert open_files() == before
+    after = open_files()
+    assert after == before, f"opened {after - before}, closed {before - after}"

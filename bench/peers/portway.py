@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.peers.peer import Peer
 from bench.processes import LOOPBACK, Command
 
+FILE = "portway.toml"
 PROGRAM = Path(sys.executable).with_name("portway")
 
 
@@ -28,7 +29,7 @@ def _rules(count: int) -> str:
 
 def command(folder: Path, port: int, rules: int = 10) -> Command:
     """Write a configuration with so many *rules*, and return what to start."""
-    configuration = folder / "portway.toml"
+    configuration = folder / FILE
     configuration.write_text(
         f"""[gateway]
 state = "{state(folder)}"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
-from bench.bench import Bench, say, target_user
+from bench.bench import CLIENTS, Bench, say, target_user
 from bench.client import login_and_fetch
 from bench.load import idle_sessions
 from bench.peers import portway
@@ -73,7 +73,9 @@ def _sessions(
             say(f"opening {size} sessions")
             running = stack.enter_context(bench.running(PORTWAY))
             base = running.memory()
-            opening = idle_sessions(running.port, target_user(server), size)
+            opening = idle_sessions(
+                running.port, target_user(server), size, room=CLIENTS
+            )
             held = stack.enter_context(opening)
             time.sleep(0.3)  # what a login leaves behind goes in the next turns
             name = f"{held} open"

@@ -11,6 +11,7 @@ from bench.load import idle_sessions
 from bench.peers.peer import Peer
 from bench.peers.portway import PORTWAY
 from bench.peers.servers import load_server
+from bench.processes import raise_file_limit
 from bench.results import Report, Target
 
 KIB = 1024
@@ -34,7 +35,10 @@ def measure(bench: Bench) -> Report:
             report.rows.append((peer.name, figures))
             if figures[0] < wanted:
                 held = f"{figures[0]:.0f} sessions of {wanted}"
-                report.notes.append(f"{peer.name} took {held}.")
+                allowed = f"{raise_file_limit()} open files"
+                report.notes.append(
+                    f"{peer.name} took {held}; a process has {allowed}."
+                )
             if peer is PORTWAY:
                 report.targets = _targets(figures, whole=not bench.quick)
     return report

@@ -86,7 +86,13 @@ Client = Callable[[Call, Namespace], tuple[int, str]]
 
 def _run(call: Call, place: Namespace, *command: str, given: str = "") -> tuple[int, str]:
     path = "/usr/sbin:/usr/bin:/sbin:/bin"
-    environment = {"HOME": str(call.folder), "PATH": path, "LC_ALL": "C", "TERM": "dumb"}
+    environment = {
+        "HOME": str(call.folder),
+        "NCFTPDIR": str(call.folder / ".ncftp"),
+        "PATH": path,
+        "LC_ALL": "C",
+        "TERM": "dumb",
+    }
     return run(
         place.command(*command),
         seconds=TIME_LIMIT,
@@ -240,7 +246,10 @@ def wget(call: Call, place: Namespace) -> tuple[int, str]:
 _PERL_TYPES = {"A": "1", "B": "2", "C": "3", "D": "4", "F": "5", "E": "6", "J": "7"}
 
 _PERL = """\
-use strict; use warnings; use Net::FTP;
+use strict; use warnings;
+# Net::Netrc asks for the account's home and takes no notice of $HOME.
+BEGIN { *CORE::GLOBAL::getpwuid = sub { ("x") x 7, $ENV{HOME} } }
+use Net::FTP;
 my ($host, $gateway, $type, $passive, $user, $password, $upload) = @ARGV;
 my $ftp = Net::FTP->new($host, Firewall => $gateway, FirewallType => $type,
     Passive => $passive, Timeout => 8, Debug => 1) or die "connect: $@";
@@ -298,9 +307,12 @@ network_timeout=8
 retries=1
 """)
     (call.folder / call.upload).write_bytes(call.up.read_bytes())
-    url = f"ftp://{quote(call.user)}:{quote(call.password)}@{call.host}/files"
-    given = f"ls\nput {call.upload}\nget sample.bin\nclose\nquit\n"
-    status, output = _run(call, place, "gftp-text", url, given=given)
+    # It asks for the account's home and takes no notice of $HOME: lay ours over that,
+    # in the mount namespace that the command has for itself.
+    shell = 'mount --bind . "$(getent passwd "$(id -u)" | cut -d: -f6)" && exec gftp-text'
+    url = f"ftp://{call.user}:{call.password}@{call.host}"
+    given = f"open {url}\ncd files\nls\nput {call.upload}\nget sample.bin\nquit\n"
+    status, output = _run(call, place, "sh", "-c", shell, given=given)
     fetched = call.folder / "sample.bin"
     if fetched.exists():
         fetched.rename(call.down)
@@ -314,7 +326,7 @@ def inetutils(call: Call, place: Namespace) -> tuple[int, str]:
         f"open {call.gateway} {call.port}",
         f"user {user} {password}",
         "passive" if call.passive else "verbose",
-        f"epsv4 {'on' if call.mode in ('EPSV', 'EPRT') else 'off'}",
+        "epsv4" if call.mode in ("EPSV", "EPRT") else "prompt",
         "binary",
         f"put up.bin files/{call.upload}",
         "get files/sample.bin down.bin",

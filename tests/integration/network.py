@@ -97,7 +97,7 @@ class Namespace:
 
 
 class Network:
-    """The three namespaces. *close* removes whatever *open* had made."""
+    """The three namespaces of the test process whose number is *tag*."""
 
     def __init__(self, tag: str) -> None:
         self.lan = Namespace(f"portway-lan-{tag}")
@@ -125,7 +125,15 @@ class Network:
         for key in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
             self._forward_nothing(key)
 
+    def sweep(self) -> None:
+        """Remove what runs that were killed have left: those whose process is gone."""
+        for path in Path("/run/netns").glob("portway-lan-*"):
+            tag = path.name.rpartition("-")[2]
+            if tag.isdecimal() and not Path("/proc", tag).exists():
+                Network(tag).close()
+
     def close(self) -> None:
+        """Remove them; those that are not there are no fault."""
         for namespace in self._all:
             subprocess.run(
                 ["ip", "netns", "delete", namespace.name],

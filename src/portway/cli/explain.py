@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import click
 
 from portway.cli.common import config_option, json_option, print_json
+from portway.ledger.formats import shown as printable
 from portway.lines import shown
 from portway.model import Access, Action, Identity, IPAddress, Reason, Verdict
 from portway.net.guard import fold
@@ -91,9 +92,9 @@ def explain(  # noqa: PLR0913 - one for each word of the command line
         return 0
     moment = time_words(datetime.fromtimestamp(now, rules.zone))
     what = f"{access.method} {access.protocol}://{destination_words(access)}"
-    click.echo(f"{client_words(access)} asks for {what} on {moment}")
+    click.echo(printable(f"{client_words(access)} asks for {what} on {moment}"))
     for line in _lines(explanation, access.host):
-        click.echo(line)
+        click.echo(printable(line))
     return 0
 
 
@@ -106,7 +107,11 @@ def read_time(text: str, zone: tzinfo | None) -> float:
         return datetime.now(UTC).timestamp()
     try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+        datetime.fromtimestamp(
+            moment.timestamp(), zone
+        )  # not so at the calendar's ends
+        return moment.timestamp()
     except (ValueError, OverflowError) as error:
         cure = 'write "2026-11-23 10:00"'
         raise click.UsageError(f'--at: "{text}" is not a time: {cure}') from error
@@ -121,12 +126,14 @@ def read_access(
         host, port = parts.hostname or "", parts.port
         host = host if host.isascii() else host.encode("idna").decode()
     except ValueError as error:
-        raise click.UsageError(f'"{url}" is not a URL: {error}') from error
+        # it is not repeated: what was meant for a port may be a password
+        text = "URL is not a URL: write ftp://HOST/PATH, or ftp://HOST:PORT/PATH"
+        raise click.UsageError(text) from error
     protocol = PROTOCOLS.get(parts.scheme)
     if protocol is None or not host:
         names = ", ".join(f"{name}://" for name in PROTOCOLS)
-        text = f"the URL must begin with one of {names} and a host"
-        raise click.UsageError(f'"{url}": {text}')
+        text = f"URL must begin with a protocol of this version, {names} and a host"
+        raise click.UsageError(text)
     method, action = _read_method(protocol.name, method, rules)
     raw = parts.path
     raw += f"?{parts.query}" if parts.query else ""

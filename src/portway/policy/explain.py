@@ -17,7 +17,7 @@ LISTED = 4  # words of a rule's list that are repeated: enough to know it again
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A rule before the deciding one; *key* is the one of its keys that does not fit."""
+    """A rule before the deciding one; *key* is what does not fit."""
 
     rule: str
     rule_at: str

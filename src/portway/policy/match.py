@@ -129,7 +129,7 @@ class Target:
 
     def takes(self, access: Access) -> bool:
         """Say whether port and path are right; where it leads is another question."""
-        if self.port not in (0, access.port):
+        if self.port and self.port != access.port:
             return False
         return self.path is None or bool(self.path.regex.fullmatch(access.path))
 
@@ -285,7 +285,7 @@ def _path(segments: list[str]) -> str:
     *middle, last = rest
     found = [rf"(?>(?:/[^/]*+)*?{run}(?=/|\Z))" for run in middle if run]
     end = f"(?:/[^/]*+)*{last}" if last else "(?:/[^/]*+)+"
-    return first + ("(?=/)" if first else "") + "".join(found) + end
+    return first + "".join(found) + end
 
 
 def _segment(text: str) -> str:

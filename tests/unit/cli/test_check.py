@@ -82,7 +82,10 @@ def test_the_environment_names_the_file(
     assert "listen.door.adress" in capsys.readouterr().err
 
 
-def test_the_embedded_default_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_embedded_default_is_right(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PORTWAY_CONFIG", raising=False)
     assert main(["check"]) == 0
     out = capsys.readouterr().out
     assert "  ftp: ftp on 127.0.0.1:2121, for this machine alone; no login" in out

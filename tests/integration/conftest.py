@@ -1,0 +1,65 @@
+"""What the integration tests share: three namespaces, four servers, one gateway.
+
+Each is made once for each test process, on first use, and taken down at its end.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration import doors, servers
+from tests.integration.gateway import Gateway
+from tests.integration.network import Network
+from tests.integration.servers import Server
+
+STAMP = servers.PEERS / "stamp"
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder that servers which run as somebody else can get into."""
+    path = Path(tempfile.mkdtemp(prefix="portway-tests-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[Network]:
+    """The three namespaces; pytest fails, and says so, where they cannot be made."""
+    made = Network(str(os.getpid()))
+    made.sweep()
+    try:
+        made.open()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def server(network: Network, folder: Path) -> Iterator[Callable[[str], Server]]:
+    """Return what gives the server of a name, started when first asked for."""
+    assert STAMP.exists(), "the Debian servers and clients: run tests/peers/install"
+    running: dict[str, Server] = {}
+
+    def get(name: str) -> Server:
+        if name not in running:
+            running[name] = servers.start(name, network.wan, folder / name)
+        return running[name]
+
+    yield get
+    for one in running.values():
+        one.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway(network: Network, folder: Path) -> Iterator[Gateway]:
+    """A gateway with every door of doors.py, which most tests can share."""
+    users = {doors.PROXY_USER: doors.PROXY_PASSWORD}
+    place = folder / "gateway"
+    with Gateway(network.gateway, place, doors.configuration(), users=users) as made:
+        yield made
