@@ -26,8 +26,8 @@ from portway.model import (
 )
 from portway.net.dataport import DataPort, open_data_port
 from portway.net.dial import dial
-from portway.net.guard import is_inside
-from portway.net.resolve import fold
+from portway.net.doors import is_local
+from portway.net.guard import fold, is_inside
 from portway.net.stream import SocketStream, Stream
 from portway.policy.rules import NeedsAddress
 from portway.relay.meter import Meter
@@ -58,6 +58,7 @@ class Exchange:
         "down",
         "id",
         "number",
+        "ours",
         "over",
         "server_login",
         "services",
@@ -81,6 +82,7 @@ class Exchange:
         self.down = Meter()
         self.number = number
         self.over: Callable[[], None] | None = None
+        self.ours: bool | None = None  # whether the address dialled is this machine's
         self.server_login = ""  # who the client is to the server
         self._visitor = visitor
         self._by = by
@@ -124,14 +126,26 @@ class Exchange:
             raise self._refusal()
 
     def _decide(self, access: Access) -> Verdict:
-        verdict = self.services.rules.decide(access, self._start)
-        if access.address is None:
-            return verdict
-        if self.services.doors.is_ours(access.address, access.port):
+        rules, address = self.services.rules, access.address
+        if address is None:
+            return rules.decide(access, self._start)
+        if self.services.doors.is_ours(address, access.port):
+            verdict = rules.decide(access, self._start)
             return replace(verdict, allowed=False, reason=Reason.LOOP)
-        if verdict.reason is Reason.DEFAULT and is_inside(access.address):
+        inside = is_inside(address)
+        ours = not inside and self._is_ours(address)
+        verdict = rules.decide(access, self._start, ours=ours)
+        if verdict.reason is Reason.DEFAULT and (inside or ours):
             return replace(verdict, reason=Reason.INSIDE)
         return verdict
+
+    def _is_ours(self, address: IPAddress) -> bool:
+        """Say whether *address* is this machine's; the kernel is asked once."""
+        if address != self.access.address:
+            return is_local(address)
+        if self.ours is None:
+            self.ours = is_local(address)
+        return self.ours
 
     def _refusal(self) -> Refused:
         reason = self.verdict.reason or Reason.DEFAULT

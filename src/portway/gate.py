@@ -26,10 +26,10 @@ from portway.model import (
 from portway.net.dataport import DataPort, open_data_port
 from portway.net.deadline import Deadline
 from portway.net.dial import dial
-from portway.net.resolve import fold
+from portway.net.guard import fold
 from portway.net.stream import SocketStream
 from portway.services import Current, DataPorts, Door, Services, Visitor
-from portway.users.directory import Verification
+from portway.users.directory import Verification, normal
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class Gate:
         """
         verified = await self.services.directory.verify(credentials)
         if verified is Verification.OK:
-            self.identity = Identity(credentials.user, "password")
+            self.identity = Identity(normal(credentials.user), "password")
         elif verified is Verification.WRONG:
             self.record_login(credentials.user, Reason.LOGIN_WRONG)
         return verified
@@ -139,7 +139,7 @@ class Gate:
         access = self._access(action, destination, method, resource, within)
         exchange = self._exchange(access)
         if within is not None:
-            exchange.server_login = within.server_login
+            exchange.server_login, exchange.ours = within.server_login, within.ours
         services = exchange.services
         await services.sink.ready()
         try:

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 
 import pytest
+from tests.wires import until
 
 from portway.errors import UpstreamError
 from portway.model import Reason
 from portway.net import resolve as module
-from portway.net.resolve import Addresses, SystemResolver, fold, look_up
-from tests.wires import until
+from portway.net.guard import fold
+from portway.net.resolve import Addresses, SystemResolver, look_up
 
 ONE: Addresses = (ip_address("203.0.113.1"),)
 TWO: Addresses = (ip_address("2001:db8::1"), ip_address("203.0.113.2"))

@@ -9,11 +9,12 @@ import queue
 import socket
 import threading
 from contextlib import suppress
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
 from portway.errors import UpstreamError
 from portway.model import IPAddress, Reason
+from portway.net.guard import fold
 
 Addresses = tuple[IPAddress, ...]
 Answer = asyncio.Future[Addresses]
@@ -138,13 +139,6 @@ def look_up(host: str) -> Addresses:
     except (ValueError, OSError) as error:  # no name at all: UnicodeError is one
         raise UpstreamError(Reason.NAME, f"{host}: not a name") from error
     return tuple(dict.fromkeys(fold(ip_address(name[0])) for *_, name in found))
-
-
-def fold(address: IPAddress) -> IPAddress:
-    """Return *address* as IPv4 if it is one that is mapped into IPv6."""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 if TYPE_CHECKING:
