@@ -5,6 +5,7 @@ built whole before it is swapped in, and whatever fails leaves the old as it was
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -39,6 +40,7 @@ from portway.sessions import Entrance, Sessions
 from portway.users.local import NAME as ACCOUNTS
 from portway.users.local import LocalAccounts
 
+YOUNG = 20_000  # new objects between two rounds of the collector
 WRITE_OUT_TIME = 5.0  # seconds for the ledger's last records
 
 log = logging.getLogger(__name__)
@@ -140,6 +142,11 @@ class Gateway:
         for endpoint, entrance in self._entrances.items():
             door = entrance.door
             say(f"{door.protocol} listens on {endpoint} (listen.{door.listener})")
+        # What lives as long as the gateway need not be looked at again and again, and
+        # sessions make few cycles: their objects go when they end.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG, 20, 50)
         say("ready")
         notify("READY=1", os.environ)
 

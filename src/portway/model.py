@@ -7,6 +7,7 @@ frozen, and equal values are interchangeable.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 
@@ -81,6 +82,15 @@ class Outcome(StrEnum):
     LOST = "lost"  # open when the gateway died
 
 
+@lru_cache(4096)  # a session meets the same few again and again
+def read_address(text: str) -> IPAddress | None:
+    """Return the address that *text* is, or None."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A host and a port.
@@ -95,10 +105,7 @@ class Endpoint:
     @property
     def address(self) -> IPAddress | None:
         """The host as an address, or None if it is a name."""
-        try:
-            return ip_address(self.host)
-        except ValueError:
-            return None
+        return read_address(self.host)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
