@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
+from typing import NamedTuple
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -173,8 +174,7 @@ class Verdict:
     reaches_inside: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One row of the ledger: one exchange that was answered.
 
     *time* is its start in seconds since the epoch, *duration* in seconds. *url* never
@@ -215,4 +215,4 @@ class Record:
     bytes_up: int = 0
     bytes_down: int = 0
     server_login: str = ""
-    facts: Mapping[str, str] = field(default_factory=lambda: NO_FACTS)
+    facts: Mapping[str, str] = NO_FACTS

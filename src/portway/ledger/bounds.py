@@ -5,7 +5,6 @@ Not here: how a field is escaped; each format has its way. Invariant: what comes
 """
 
 import re
-from dataclasses import fields, replace
 from operator import attrgetter
 
 from portway.model import Record
@@ -17,7 +16,11 @@ FACTS = 8192  # all of them together
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGER = {"path": PATH, "url": PATH}
-_TEXT = [(f.name, _LONGER.get(f.name, FIELD)) for f in fields(Record) if f.type is str]
+_TEXT = [
+    (name, _LONGER.get(name, FIELD))
+    for name, kind in Record.__annotations__.items()
+    if kind is str
+]
 _CUT = "…"
 
 _texts = attrgetter(*(name for name, _ in _TEXT))
@@ -38,7 +41,7 @@ def clean(record: Record) -> Record:
             break
         kept[word] = text
     texts = {name: fit(getattr(record, name), most) for name, most in _TEXT}
-    return replace(record, **texts, facts=kept)  # type: ignore[arg-type]
+    return record._replace(**texts, facts=kept)  # type: ignore[arg-type]
 
 
 def fit(text: str, most: int) -> str:

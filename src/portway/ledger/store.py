@@ -12,7 +12,6 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
 from importlib.resources import files
 from operator import attrgetter
 from pathlib import Path
@@ -30,7 +29,7 @@ WAL_BYTES = 64 << 20  # what the write-ahead log may keep on the disk between tw
 PAGES = 256  # given back to the disk in one step
 SPARE = 4  # a step is worth it where one page in so many is free
 
-COLUMNS = tuple(field.name for field in fields(Record))
+COLUMNS = Record._fields
 
 _values = attrgetter(*COLUMNS[:-1])  # the last one is facts
 _INSERT = (
@@ -94,7 +93,7 @@ class SqliteStore:
         """Open the file; what a gateway that died left open becomes ``lost``."""
         with self._translated():
             found = self._opened().execute(_OPEN).fetchall()
-        lost = [replace(from_row(row), outcome=Outcome.LOST) for row in found]
+        lost = [from_row(row)._replace(outcome=Outcome.LOST) for row in found]
         self.write(lost)
         return lost
 
