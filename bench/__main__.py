@@ -32,7 +32,7 @@ SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "start": start.measure,
     "growth": growth.measure,
 }
-FULL_SIZE, QUICK_SIZE = 2 << 30, 256 << 20
+FULL_SIZE, QUICK_SIZE = 2 << 30, 512 << 20
 PLENTY = 3  # times the bulk file: its upload lies beside it
 MEMORY = Path("/dev/shm")
 RESULTS = ROOT / "bench" / "results"

@@ -4,6 +4,7 @@ Not here: rules, and what a client that is one too many is told. Invariant: ever
 `enter` that was granted is followed by one `leave`.
 """
 
+import logging
 import resource
 from collections import Counter
 from ipaddress import IPv6Address
@@ -14,6 +15,8 @@ from portway.model import IPAddress
 
 DESCRIPTORS = 6  # of a session whose transfer is spliced, two pipes included
 RESERVED = 256  # descriptors for the gateway itself
+log = logging.getLogger(__name__)
+
 Key = TypeVar("Key")
 
 NETWORK6 = 64  # bits that one site has to itself
@@ -75,17 +78,29 @@ def count_out(counts: Counter[Key], key: Key) -> None:
 def possible(limits: Limits) -> Limits:
     """Return *limits* with no more connections than there are descriptors for.
 
-    The process's own bound is raised to what the system grants it.
+    The process's own bound is raised as far as the system lets it be.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        soft = hard
+    soft = raise_descriptors(limits.connections * DESCRIPTORS + RESERVED)
     most = max(1, (soft - RESERVED) // DESCRIPTORS)
-    if soft == resource.RLIM_INFINITY or limits.connections <= most:
+    if limits.connections <= most:
         return limits
+    log.warning("limits.connections", extra={"lowered_to": most, "descriptors": soft})
     return Limits(
         connections=most,
         per_client=limits.per_client,
         per_network6=limits.per_network6,
     )
+
+
+def raise_descriptors(wanted: int) -> int:
+    """Let this process open *wanted* descriptors; return how many it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    for most in (wanted, min(wanted, hard)):  # beyond *hard* with privileges only
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, max(most, hard)))
+        except (ValueError, OSError):
+            continue
+        return most
+    return soft
