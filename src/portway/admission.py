@@ -12,9 +12,13 @@ from typing import TypeVar
 
 from portway.config.schema import Limits
 from portway.model import IPAddress
+from portway.relay.pipes import MOST, SMALL
 
-DESCRIPTORS = 6  # of a session whose transfer is spliced, two pipes included
-RESERVED = 256  # descriptors for the gateway itself
+# Two sockets for each session and, as most sessions are idle, two more for every second
+# one that moves data; one that finds no descriptor left is told to try again.
+DESCRIPTORS = 3
+PIPES = 2 * MOST // SMALL  # the descriptors of all pipes that there can be
+RESERVED = 256 + PIPES  # for the gateway itself
 log = logging.getLogger(__name__)
 
 Key = TypeVar("Key")
