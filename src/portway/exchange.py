@@ -50,6 +50,7 @@ class Exchange:
         "_closed",
         "_ending",
         "_facts",
+        "_outcome",
         "_source",
         "_start",
         "_tick",
@@ -92,6 +93,7 @@ class Exchange:
         self._addresses: list[tuple[IPAddress, Verdict]] | None = None
         self._source = ""
         self._facts: dict[str, str] | None = None
+        self._outcome: Outcome | None = None
         self._ending: dict[str, str] = {}
         self._closed = False
 
@@ -268,7 +270,8 @@ class Exchange:
         *ending* holds any of the record's ``status``, ``reason``, ``error``,
         ``side`` and ``ended_by``.
         """
-        self._ending.update(ending, outcome=outcome)
+        self._outcome = outcome
+        self._ending.update(ending)
 
     def close(self, error: BaseException | None = None) -> None:
         """Leave the record; only the first call does.
@@ -279,33 +282,29 @@ class Exchange:
         if self._closed:
             return
         self._closed = True
-        if error is not None and "outcome" not in self._ending:
-            self._ending.update(self._blame(error))
+        if error is not None and self._outcome is None:
+            self._blame(error)
         services = self.services
-        services.sink.take(self.record(self._ending.get("outcome", Outcome.OK)))
+        services.sink.take(self.record(self._outcome or Outcome.OK))
         services.live.discard(self)
         if self.over is not None:
             self.over()
 
-    def _blame(self, error: BaseException) -> dict[str, str]:
+    def _blame(self, error: BaseException) -> None:
         moved = self.up.bytes or self.down.bytes
         broken = Outcome.CUT if moved else Outcome.FAILED
         if isinstance(error, Refused) and not moved:
             if self.verdict.allowed:
                 self.verdict = replace(self.verdict, allowed=False, reason=error.reason)
-            return {"outcome": Outcome.REFUSED}
-        if isinstance(error, PortwayError):
-            return {
-                "outcome": broken,
-                "reason": error.reason,
-                "error": error.text,
-                "side": error.side,
-            }
-        if isinstance(error, asyncio.CancelledError):
-            return {"outcome": broken, "side": Side.GATEWAY}
-        return {"outcome": broken, "side": Side.GATEWAY, "error": type(error).__name__}
+            self.end(Outcome.REFUSED)
+        elif isinstance(error, PortwayError):
+            self.end(broken, reason=error.reason, error=error.text, side=error.side)
+        elif isinstance(error, asyncio.CancelledError):
+            self.end(broken, side=Side.GATEWAY)
+        else:
+            self.end(broken, side=Side.GATEWAY, error=type(error).__name__)
 
-    def record(self, outcome: Outcome | str = Outcome.OPEN) -> Record:
+    def record(self, outcome: Outcome = Outcome.OPEN) -> Record:
         """Return the record as it would be now."""
         access, verdict, ending = self.access, self.verdict, self._ending
         door, client = self._visitor.door, self._visitor.client
@@ -335,7 +334,7 @@ class Exchange:
             rule_at=verdict.rule_at,
             reason=ending.get("reason", verdict.reason or ""),
             because=verdict.because,
-            outcome=Outcome(outcome),
+            outcome=outcome,
             status=ending.get("status", ""),
             error=ending.get("error", ""),
             side=ending.get("side", ""),
@@ -348,6 +347,7 @@ class Exchange:
 
     def _url(self) -> str:
         door, access = self._visitor.door, self.access
-        port = 0 if access.port == door.port else access.port
+        host = f"[{access.host}]" if ":" in access.host else access.host
+        port = "" if access.port in (0, door.port) else f":{access.port}"
         path = quote(access.path, safe=SAFE_IN_URL) if access.path else ""
-        return f"{door.protocol}://{Endpoint(access.host, port)}{path}"
+        return f"{door.protocol}://{host}{port}{path}"
