@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable
 
 from portway.net.deadline import Deadline
 
@@ -27,18 +28,52 @@ async def test_it_comes_once_and_not_too_early() -> None:
     assert clock.times == 1
 
 
-async def test_moving_it_on_keeps_it_from_coming_and_makes_no_new_timer() -> None:
+async def test_moving_it_on_keeps_it_from_coming() -> None:
     clock = Clock()
     clock.deadline.set(0.03)
-    timer = clock.deadline._timer
     for _ in range(10):
-        await asyncio.sleep(0.005)
-        clock.deadline.set(0.1)
-        if clock.deadline._timer is not timer:  # it came, and went on
-            break
-    assert clock.times == 0
+        await asyncio.sleep(0.02)
+        assert clock.times == 0
+        clock.deadline.set(0.15)
     await clock.came.wait()
     assert clock.times == 1
+
+
+async def test_one_timer_stands_for_many() -> None:
+    loop = asyncio.get_running_loop()
+    clocks = [Clock() for _ in range(50)]
+    made: list[float] = []
+    wheel = clocks[0].deadline._wheel
+    call_at = loop.call_at
+
+    class Counting:
+        time = loop.time
+
+        @staticmethod
+        def call_at(when: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+            made.append(when)
+            return call_at(when, call)
+
+    wheel.loop = Counting  # type: ignore[assignment]
+    for clock in clocks:
+        clock.deadline.set(0.2)
+    wheel.loop = loop
+    assert len(made) <= 2
+    await asyncio.gather(*(clock.came.wait() for clock in clocks))
+    assert [clock.times for clock in clocks] == [1] * 50
+
+
+async def test_one_that_closes_while_others_come_does_not_come() -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, it: faults.append(it))
+    first, second = Clock(), Clock()
+    for clock, other in ((first, second), (second, first)):
+        clock.deadline._call = other.deadline.close
+        clock.deadline.set(0.01)
+    await asyncio.sleep(0.3)
+    closed = [clock.deadline._call is None for clock in (first, second)]
+    assert sorted(closed) == [False, True]
+    assert not faults
 
 
 async def test_moving_it_nearer_counts() -> None:
