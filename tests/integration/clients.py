@@ -304,6 +304,7 @@ proxy_config={_GFTP_LOGINS[call.dialect]}
 passive_transfer={int(call.passive)}
 ignore_pasv_address=0
 network_timeout=8
+maxkbs=0.00
 retries=1
 """)
     (call.folder / call.upload).write_bytes(call.up.read_bytes())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.integration.network import Namespace
+from tests.integration.network import Place
 from tests.integration.process import Process, eventually, run
 
 PORTWAY = str(Path(sys.executable).with_name("portway"))
@@ -39,7 +39,7 @@ class Gateway:
 
     def __init__(
         self,
-        place: Namespace,
+        place: Place,
         folder: Path,
         text: str,
         *,

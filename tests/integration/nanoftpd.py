@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from tests.integration.network import Namespace
+from tests.integration.network import Place
 
 PATIENCE = 10.0  # seconds that anything in here waits for a peer
 
@@ -40,7 +40,7 @@ class NanoSession:
     server: "NanoFtpd"
     number: int
     control: socket.socket
-    place: Namespace
+    place: Place
     _buffer: bytes = b""
     _listener: socket.socket | None = None
     _target: tuple[str, int] | None = None
@@ -131,7 +131,7 @@ class NanoFtpd:
 
     def __init__(
         self,
-        place: Namespace,
+        place: Place,
         address: str,
         port: int = 21,
         *,
@@ -142,11 +142,17 @@ class NanoFtpd:
         self.scripts = dict(scripts or {})
         self.failures: list[BaseException] = []
         self.ended = threading.Event()  # a session has ended
+        self.address = address
         self._place = place
         self._listener = place.listen(address, port)
         self._listener.settimeout(None)
         self._controls: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        number: int = self._listener.getsockname()[1]
+        return number
 
     @property
     def verbs(self) -> list[str]:

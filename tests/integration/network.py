@@ -48,7 +48,42 @@ def wan_name(name: str, family: int) -> str:
     return f"{name}{family}.test"
 
 
-class Namespace:
+class Place:
+    """Where a test's programs and sockets are: this machine, as it is."""
+
+    def command(self, *command: str) -> list[str]:
+        """Return *command* so that it runs in here."""
+        return list(command)
+
+    def new_socket(self, family: int) -> socket.socket:
+        """Return a TCP socket that lives in here, whoever uses it."""
+        kind = socket.AF_INET if family == 4 else socket.AF_INET6
+        return socket.socket(kind, socket.SOCK_STREAM)
+
+    def listen(self, address: str, port: int = 0) -> socket.socket:
+        """Return a socket that listens on *address*."""
+        listener = self.new_socket(6 if ":" in address else 4)
+        listener.settimeout(5)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(16)
+        return listener
+
+    def connect(self, address: str, port: int, source: str = "") -> socket.socket:
+        """Return a socket connected to *address*, from *source* if there is one."""
+        stream = self.new_socket(6 if ":" in address else 4)
+        stream.settimeout(5)
+        try:
+            if source:
+                stream.bind((source, 0))
+            stream.connect((address, port))
+        except OSError:
+            stream.close()
+            raise
+        return stream
+
+
+class Namespace(Place):
     """One network namespace of this test run, called *name*."""
 
     def __init__(self, name: str) -> None:
@@ -63,37 +98,15 @@ class Namespace:
         made: list[socket.socket] = []
 
         def make() -> None:
-            with open(f"/run/netns/{self.name}") as place:
-                if ctypes.CDLL(None, use_errno=True).setns(place.fileno(), CLONE_NEWNET):
-                    return
-            kind = socket.AF_INET if family == 4 else socket.AF_INET6
-            made.append(socket.socket(kind, socket.SOCK_STREAM))
+            with Path("/run/netns", self.name).open() as there:
+                library = ctypes.CDLL(None, use_errno=True)
+                if library.setns(there.fileno(), CLONE_NEWNET) == 0:
+                    made.append(super(Namespace, self).new_socket(family))
 
         thread = threading.Thread(target=make)  # setns binds one thread, and it ends
         thread.start()
         thread.join()
-        made[0].settimeout(5)
         return made[0]
-
-    def listen(self, address: str, port: int = 0) -> socket.socket:
-        """Return a socket that listens on *address*."""
-        listener = self.new_socket(6 if ":" in address else 4)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.listen(16)
-        return listener
-
-    def connect(self, address: str, port: int, source: str = "") -> socket.socket:
-        """Return a socket connected to *address*, from *source* if there is one."""
-        stream = self.new_socket(6 if ":" in address else 4)
-        try:
-            if source:
-                stream.bind((source, 0))
-            stream.connect((address, port))
-        except OSError:
-            stream.close()
-            raise
-        return stream
 
 
 class Network:

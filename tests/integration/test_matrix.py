@@ -118,10 +118,10 @@ def check(records: list[Record], cell: Cell, there: Server, *, stores: bool) -> 
         if record["action"] == "read":
             assert record["bytes_down"] == SAMPLE_SIZE
             assert record["path"] == "/files/sample.bin"
-            assert record["outcome"] == "ok"
+            assert record["outcome"] == "ok", shown
         if record["action"] == "write":
             assert record["bytes_up"] == UPLOAD_SIZE
-            assert record["outcome"] == "ok"
+            assert record["outcome"] == "ok", shown
 
 
 def test_there_is_no_way_around(network: Network, server: Callable[[str], Server]) -> None:

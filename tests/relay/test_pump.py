@@ -195,10 +195,11 @@ async def test_an_urgent_byte_neither_ends_nor_stops_a_payload(
 async def bulk_begun(one: Way) -> "asyncio.Task[int]":
     """Return a pump that is past its first bytes, and waits for more."""
     pumping = asyncio.ensure_future(one.pump())
-    await one.source.say(BLOCK[:500_000])
+    saying = asyncio.ensure_future(one.source.say(BLOCK[:500_000]))
     heard = 0
     while heard < 500_000:
         heard += len(await one.sink.hear())
+    await saying
     await some_turns()
     assert not pumping.done()
     return pumping

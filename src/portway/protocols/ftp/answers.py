@@ -82,7 +82,7 @@ class Waiting:
             self._host = argument
             return reply(220, "Host noted.")
         fixed = {
-            "FEAT": features(()),
+            "FEAT": features((b"UTF8",)),
             "SYST": reply(215, "UNIX Type: L8"),
             "NOOP": reply(200, "OK."),
             "STAT": reply(211, "No server is named."),
@@ -121,9 +121,7 @@ def features(lines: Iterable[bytes]) -> bytes:
     RFC 2389, section 3.
     """
     passed = [line for line in lines if _passes(line)]
-    ours: list[bytes] = [word.encode() for word in OURS]
-    if not passed:
-        ours.append(b"UTF8")
+    ours = [word.encode() for word in OURS]
     return multi_reply(211, "Features:", [*passed, *ours], "End")
 
 

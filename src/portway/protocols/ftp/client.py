@@ -97,13 +97,19 @@ class Client:
                 self._news = asyncio.get_running_loop().create_future()
                 await self._news
                 while self._urgent and not over.done():
-                    await urgent(self._urgent.pop(0))
+                    await self._serve_urgent(urgent)
             listening.cancel()
         self._lines[:0] = self._urgent  # they came too late to be urgent
         self._urgent = []
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+
+    async def _serve_urgent(self, urgent: Callable[[Command], Awaitable[None]]) -> None:
+        try:
+            await urgent(self._urgent.pop(0))
+        except PortwayError as error:  # bare, which a task group would not let it be
+            self._failure = error
 
     async def _listen(self) -> None:
         waiting = 0

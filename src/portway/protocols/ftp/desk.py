@@ -81,10 +81,16 @@ class Desk(Protocol):
         """Send a reply of the gateway's own, in its turn."""
 
     async def verify(self, user: bytes, password: bytes) -> Verification:
-        """Check a proxy login; a wrong one has cost its second when this returns."""
+        """Check a proxy login; a wrong password leaves its record by itself."""
 
     async def knows(self, user: bytes) -> bool:
         """Say whether *user* may be an account."""
+
+    async def refuse_login(self, unknown: bytes | None) -> None:
+        """Tell the client that its proxy login is refused, after a second.
+
+        *unknown* is a name that is no account. Raises Farewell the third time.
+        """
 
     def forget_login(self) -> None:
         """Forget who the client is to the proxy."""

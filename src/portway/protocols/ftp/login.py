@@ -11,12 +11,10 @@ the account store, unless the words could be either and the administrator said s
 
 from dataclasses import replace
 
-from portway.lines import shown
 from portway.model import Endpoint
 from portway.protocols.ftp import replies
 from portway.protocols.ftp.desk import (
     Desk,
-    Farewell,
     How,
     Kept,
     Replay,
@@ -30,17 +28,17 @@ from portway.protocols.ftp.dialects import (
     candidates,
     split_place,
 )
+from portway.protocols.ftp.proxylogin import ProxyLogin
 from portway.protocols.ftp.serverlogin import ServerLogin
 from portway.protocols.ftp.wire import Command
 from portway.users.directory import Verification
 
 TLS_WORDS = {b"TLS", b"SSL", b"TLS-C", b"TLS-P"}
-NEVER_ACCOUNTS = {"", "anonymous", "ftp"}
+WHILE_HELD = {"AUTH", "RESP", "SITE", "OPEN", "PASS", "ACCT"}
 PASSWORD_LATER = {
     "acct": (State.ACCTWAIT, replies.SEND_ACCT),
     "resp": (State.HELD, replies.HELD),
 }
-REFUSALS = 3  # then the client must connect again
 
 
 class Login:
@@ -52,11 +50,9 @@ class Login:
         "_desk",
         "_kept",
         "_methods",
-        "_need",
         "_noted",
+        "_proxy",
         "_proxy_user",
-        "_refused",
-        "_standing",
         "_word_ignored",
         "server",
     )
@@ -66,9 +62,7 @@ class Login:
         self._before = State.START  # the state, while no server is connected
         self._desk = desk
         self._methods = methods
-        self._need = need  # none, optional, required: a proxy login
-        self._standing = False  # a proxy login that counts for the next target too
-        self._refused = 0  # proxy logins
+        self._proxy = ProxyLogin(desk, need)
         self._kept: Kept | None = None
         self._noted: Target | None = None  # to be reached once the password is right
         self._candidates: tuple[Candidate, ...] = ()
@@ -89,14 +83,14 @@ class Login:
             return True
         if verb == "USER":
             await self._user(argument)
+        elif self.state is State.HELD and verb in WHILE_HELD:
+            return await self._held(command)
         elif verb == "PASS":
             await self._pass(argument)
         elif verb == "ACCT":
             await self._acct(argument)
         elif verb == "REIN":
             await self._rein()
-        elif verb in {"SITE", "AUTH", "RESP"} and self.state is State.HELD:
-            return await self._held(command)
         elif verb == "SITE" and self._site_names_a_server:
             await self._name_by(How.SITE, argument)
         elif verb == "OPEN" and "open" in self._methods:
@@ -125,12 +119,13 @@ class Login:
     async def _user_names(self, argument: bytes) -> None:
         """USER before a server, or one that may name another."""
         words = argument.rstrip()
-        if words.startswith(b"@") and self._need == "none":
+        if words.startswith(b"@") and self._proxy.need == "none":
             await self._nobody_at(words)
             return
         try:
             found = candidates(
-                words, Context(self._methods, self._need, standing=self._standing)
+                words,
+                Context(self._methods, self._proxy.need, standing=self._proxy.standing),
             )
         except BadTarget:
             await self._desk.tell(replies.BAD_PLACE)
@@ -148,7 +143,7 @@ class Login:
         if self.state.has_server:
             await self.server.relay_user(argument)
             return
-        if b"@" in words and self._need == "required" and not self._standing:
+        if b"@" in words and self._proxy.due:
             await self._desk.tell(replies.LOG_IN_FIRST)
             return
         self._kept = Kept(words or b"anonymous", nameless=not words)
@@ -167,15 +162,17 @@ class Login:
 
     async def _act_at_once(self, candidate: Candidate) -> None:
         """``USER user@host`` whose host is to be dialled now."""
-        kept, self._kept = self._kept, None
-        self._word_ignored = candidate.has_word
+        kept = self._kept
         target = self.server.target
         if target is not None and target.place == candidate.place:
+            self._word_ignored = candidate.has_word
             await self.server.relay_user(candidate.user)
             return
+        self._proxy.forget_passing()
         if not await self._reach(Target(candidate.place, How.AT)):
             return
-        if kept and kept.nameless and kept.password and self._need == "none":
+        self._word_ignored = candidate.has_word
+        if kept and kept.nameless and kept.password and self._proxy.need == "none":
             await self.server.speak_for(candidate.user, kept.password)
         else:
             await self.server.relay_user(candidate.user)
@@ -191,15 +188,16 @@ class Login:
         if place is None:
             return
         target = Target(place, how)
-        if self._need == "required" and not self._standing:
+        if self._proxy.due:
             self._noted = target
             await self._desk.tell(replies.NOTED)
             return
         kept = self._kept if self._before is State.READY else None
         connected = self.state.has_server
+        self._proxy.forget_passing()
         if not await self._reach(target):
             return
-        if kept is not None and not connected and not self._standing:
+        if kept is not None and not connected and not self._proxy.standing:
             self.server.arm(kept)
         await self.server.show_greeting()
 
@@ -215,6 +213,7 @@ class Login:
         """Connect to *target*; if that fails, the client knows and may try again."""
         self._candidates = ()
         self._noted = None
+        self._word_ignored = False
         if not await self.server.reach(target):
             if self._before is not State.READY:
                 self._before = self._at_rest
@@ -225,7 +224,7 @@ class Login:
 
     @property
     def _at_rest(self) -> State:
-        return State.READY if self._standing else State.START
+        return State.READY if self._proxy.standing else State.START
 
     async def _leave_server(self) -> None:
         """Forget the target; what the client is to the proxy stays."""
@@ -251,29 +250,19 @@ class Login:
 
     async def _plain_pass(self, password: bytes) -> None:
         kept = self._kept or Kept(b"anonymous", nameless=True)
-        if self._need != "none" and not self._standing:
-            verified = await self._check(kept.user, password)
+        if self._proxy.need != "none" and not self._proxy.standing:
+            verified = await self._proxy.check(kept.user, password)
             if verified is Verification.OK:
-                self._standing = True
+                self._proxy.standing = True
                 self._kept = None
                 await self._proxy_login_done()
                 return
-            if verified is Verification.WRONG or self._need == "required":
+            if verified is Verification.WRONG or self._proxy.need == "required":
                 await self._refuse_login()
                 return
         self._kept = replace(kept, password=password)
         self._before = State.READY
         await self._desk.tell(replies.LOGIN_OK)
-
-    async def _check(self, user: bytes, password: bytes) -> Verification:
-        """Verify a proxy login; where it is optional, only a name that may be one."""
-        if self._need == "none":
-            return Verification.OK  # listed by hand: any password is taken
-        if self._need == "optional" and (
-            shown(user).lower() in NEVER_ACCOUNTS or not await self._desk.knows(user)
-        ):
-            return Verification.UNKNOWN
-        return await self._desk.verify(user, password)
 
     async def _proxy_login_done(self) -> None:
         """The proxy knows the client; a server noted before is dialled now."""
@@ -287,10 +276,7 @@ class Login:
     async def _refuse_login(self) -> None:
         self._before = self._at_rest
         self._kept, self._candidates = None, ()
-        self._refused += 1
-        if self._refused == REFUSALS:
-            raise Farewell(replies.THREE_REFUSED)
-        await self._desk.tell(replies.LOGIN_REFUSED)
+        await self._proxy.refuse()
 
     async def _named_by_nobody(self, target: Target, password: bytes) -> None:
         """The PASS after ``USER @host``."""
@@ -310,7 +296,7 @@ class Login:
                 return
             if proxy_password is None:
                 continue
-            verified = await self._check(candidate.account, proxy_password)
+            verified = await self._proxy.check(candidate.account, proxy_password)
             if verified is Verification.OK:
                 await self._proxy_password_held(candidate, password)
                 return
@@ -332,7 +318,7 @@ class Login:
         if candidate.method != "proxyuser@host":
             await self._enter(candidate, password or b"")
             return
-        self._standing = self._need != "none"
+        self._proxy.standing = self._proxy.need != "none"
         if await self._reach(Target(candidate.place, How.PROXYUSER)):
             await self.server.tell_with_greeting(replies.LOGIN_OK)
 
@@ -387,16 +373,15 @@ class Login:
     ) -> None:
         """The proxy's password comes after the server's, which was kept."""
         candidate, kept = self._candidates[0], self._kept
-        verified = await self._desk.verify(user, password)
+        verified = await self._proxy.verify(user, password)
         if verified is not Verification.OK or kept is None:
             await self._refuse_login()
             return
-        self._standing = self._standing or stands
+        self._proxy.standing = self._proxy.standing or stands
         await self._enter(candidate, kept.password or b"")
 
     async def _rein(self) -> None:
-        self._standing = False
+        self._proxy.forget()
         await self._leave_server()
         self._kept, self._candidates = None, ()
-        self._desk.forget_login()
         await self._desk.tell(replies.NEW_USER)

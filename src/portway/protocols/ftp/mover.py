@@ -126,7 +126,9 @@ class Transfer:
         finally:
             self._close(self.end or DataEnd.CUT)
         if self.end is not None:
-            await self._make_sure_of_an_answer(self.end)
+            # a control connection that breaks here is noticed by whoever reads it
+            with contextlib.suppress(PortwayError):
+                await self._make_sure_of_an_answer(self.end)
 
     def _close(self, end: DataEnd) -> None:
         """Close both legs, as *end* wants it; only the first call does."""
@@ -247,9 +249,12 @@ class Transfer:
         None lets the server's reply pass.
         """
         if self._answered:
+            if line.code >= 200:
+                await self._after_abort(line)
             return b""
         if line.code < 200:
-            self._upstream.wait_at_most(None)
+            if self.end is None:
+                self._upstream.wait_at_most(None)
             release(self._start)
             if self._path.calls_client and not await self._client_up:
                 return b""

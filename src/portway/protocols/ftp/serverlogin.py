@@ -96,7 +96,7 @@ class ServerLogin:
     async def _relay(self, verb: str, argument: bytes) -> None:
         greeting, self._greeting = self._greeting, None
         code = await self._desk.relay(line_of(verb, argument), greeting)
-        if code == 230 or (verb == "USER" and 200 <= code < 300):
+        if 200 <= code < 300:
             await self._is_in()
 
     # A login that is spoken for the client.

@@ -37,6 +37,7 @@ from portway.users.directory import Verification
 REPLAY_AFTER = 0.3  # seconds of silence, then a kept login is replayed
 NO_REPLAY = {"USER", "REIN", "QUIT", "OPEN"}
 WRONG_PASSWORD = 1.0  # seconds that a wrong one costs
+REFUSALS = 3  # of proxy logins in a row; then the client must connect again
 FAREWELL_TIME = 1.0  # seconds for a farewell to go out
 LAST_WORDS = 1.0  # seconds for what a server still says when it is gone
 LINGER = 2.0
@@ -67,6 +68,7 @@ class Session:
         "_login",
         "_main",
         "_reader",
+        "_refused",
         "_tasks",
         "_visit",
         "_waiting",
@@ -83,6 +85,7 @@ class Session:
         self._tasks = asyncio.TaskGroup()
         self._main: asyncio.Task[None] | None = None
         self._error: Exception | None = None
+        self._refused = 0  # proxy logins since the last right one
         self._clock = Deadline(self._login_took_too_long)
 
     async def run(self) -> None:
@@ -247,18 +250,25 @@ class Session:
             await self._visit.upstream.answer(text)
 
     async def verify(self, user: bytes, password: bytes) -> Verification:
-        """Check a proxy login; a wrong one has cost its second when this returns."""
-        name = shown(user)
-        credentials = Credentials(name, password.decode("utf-8", "replace"))
+        """Check a proxy login; a wrong password leaves its record by itself."""
+        credentials = Credentials(shown(user), password.decode("utf-8", "replace"))
         try:
             verified = await self._gate.login(credentials)
         except Refused as refused:
             raise Farewell(replies.REFUSALS[refused.reason]) from None
-        if verified is not Verification.OK:
-            if verified is Verification.UNKNOWN:
-                self._gate.record_login(name, Reason.LOGIN_WRONG)
-            await asyncio.sleep(WRONG_PASSWORD)
+        if verified is Verification.OK:
+            self._refused = 0
         return verified
+
+    async def refuse_login(self, unknown: bytes | None) -> None:
+        """Tell the client that its proxy login is refused, after a second."""
+        if unknown is not None:
+            self._gate.record_login(shown(unknown), Reason.LOGIN_WRONG)
+        await asyncio.sleep(WRONG_PASSWORD)
+        self._refused += 1
+        if self._refused == REFUSALS:
+            raise Farewell(replies.THREE_REFUSED)
+        await self.tell(replies.LOGIN_REFUSED)
 
     async def knows(self, user: bytes) -> bool:
         """Say whether *user* may be an account."""
@@ -286,7 +296,7 @@ class Session:
             return None
         except BaseException as error:
             if exchange is not None:
-                exchange.close(error)
+                exchange.close(self._error or error)
             raise
 
     async def _connect(self, exchange: Exchange) -> Greeting | None:
@@ -365,7 +375,7 @@ class Session:
 
     async def logged_in(self, user: bytes) -> None:
         """The server has taken the login: say to it what the client said before."""
-        self._clock.clear()
+        self._clock.close()
         visit = self._server()
         await visit.logged_in(user)
         for line in self._waiting.after_login():

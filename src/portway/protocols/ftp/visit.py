@@ -86,7 +86,7 @@ class Visit:
     async def logged_in(self, user: bytes) -> None:
         """The server has taken *user*'s login."""
         self.exchange.server_login = shown(user)
-        self.exchange.end(Outcome.OK, status="230")
+        self.exchange.end(Outcome.OK, status="230", side="")
         if self._permits.read_paths:
             await self._learn_directory()
 
@@ -187,7 +187,7 @@ class Visit:
         try:
             async with asyncio.timeout(GOODBYE_TIME):
                 await self.upstream.relay(command.line)
-        except TimeoutError:
+        except (PeerError, TimeoutError):
             raise Farewell(replies.GOODBYE) from None
         raise Farewell
 
@@ -265,6 +265,8 @@ class Visit:
         await self._client.attend(moving.over, self._urgent)
         self._transfer = None
         self._end_transfer(moving)
+        # what an ABOR is answered with must not be taken for the next command's reply
+        await self.upstream.settled()
 
     def _end_transfer(self, moving: Transfer) -> None:
         code = moving.code
@@ -356,8 +358,8 @@ class Visit:
 
     @property
     def moving(self) -> bool:
-        """Whether a transfer goes on."""
-        return self._transfer is not None
+        """Whether the client waits for the end of a transfer."""
+        return self._transfer is not None and not self._transfer.over.done()
 
     async def leave(self) -> None:
         """Take leave politely; the client goes on to another server."""
@@ -372,7 +374,7 @@ class Visit:
         moving, self._transfer = self._transfer, None
         if moving is not None:
             moving.stop(DataEnd.CUT)
-            if error is None:
+            if error is None or moving.over.done():
                 self._end_transfer(moving)
         self._permits.close(error)
         self.upstream.close()

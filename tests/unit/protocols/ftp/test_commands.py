@@ -20,7 +20,7 @@ from portway.protocols.ftp.wire import parse_command
         (Action.LIST, "LIST NLST MLSD MLST STAT"),
         (Action.DELETE, "DELE RMD XRMD"),
         (Action.MANAGE, "MKD XMKD RNFR RNTO MFMT MFCT MFF SITE MDTM"),
-        (Action.CONNECT, "LOGIN"),
+        (Action.CONNECT, "CONNECT"),
     ],
 )
 def test_what_each_method_does(action: Action, verbs: str) -> None:
