@@ -1,6 +1,5 @@
 """What this process holds open, so that tests can see that nothing stays behind."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ def open_files() -> Counter[str]:
     kinds: Counter[str] = Counter()
     for link in OPEN.iterdir():
         try:
-            kinds[os.readlink(link).partition(":")[0]] += 1
+            kinds[str(link.readlink()).partition(":")[0]] += 1
         except FileNotFoundError:  # the one that lists the folder
             continue
     return kinds

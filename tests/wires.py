@@ -90,6 +90,13 @@ class Wire:
         return b"".join(heard)
 
 
+async def send_until_it_fails(stream: SocketStream) -> None:
+    """Send for as long as the peer takes it; raises what ends that."""
+    while True:
+        await stream.send(b"x" * 1000)
+        await asyncio.sleep(0)
+
+
 async def until(
     condition: Callable[[], bool], wake: Callable[[], Awaitable[object]] | None = None
 ) -> None:

@@ -20,7 +20,7 @@ class PortwayError(Exception):
         self.text = text
 
 
-class Refused(PortwayError):
+class Refused(PortwayError):  # noqa: N818 - a refusal is an answer
     """The gateway says no: a rule, a login, a limit, its own state.
 
     *because* is the administrator's word to the client, or empty. *verdict* is

@@ -7,13 +7,13 @@ from contextlib import ExitStack, closing
 from ipaddress import ip_address
 
 import pytest
+from tests.fds import nothing_left_open
+from tests.wires import port_of, some_turns, until
 
 from portway.errors import PeerError, Refused
 from portway.model import IPAddress, Reason, Side
 from portway.net import dataport as module
 from portway.net.dataport import STRANGERS, DataPort, open_data_port
-from tests.fds import nothing_left_open
-from tests.wires import port_of, some_turns, until
 
 HERE = ip_address("127.0.0.1")
 FRIEND, STRANGER = "127.0.0.1", "127.0.0.9"

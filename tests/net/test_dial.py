@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
+from tests.fds import nothing_left_open
+from tests.wires import port_of
 
 from portway.errors import PeerError, Refused, UpstreamError
 from portway.model import IPAddress, Reason, Side
 from portway.net import dial as module
 from portway.net.dial import alternate, dial
 from portway.net.stream import SocketStream
-from tests.fds import nothing_left_open
-from tests.wires import port_of
 
 HERE = ip_address("127.0.0.1")
 DEAF = ip_address("127.0.0.2")

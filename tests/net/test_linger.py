@@ -1,11 +1,11 @@
 import asyncio
 
 import pytest
+from tests.fds import nothing_left_open
+from tests.wires import Wire, some_turns, until
 
 from portway.net import linger as module
 from portway.net.linger import close_lingering, linger
-from tests.fds import nothing_left_open
-from tests.wires import Wire, some_turns, until
 
 
 async def test_the_tail_arrives_whole_although_the_peer_sent_what_nobody_read() -> None:

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 
 import pytest
+from tests.fds import nothing_left_open
+from tests.wires import port_of, some_turns, until
 
 from portway.model import Endpoint, Side
 from portway.net.listen import AT_ONCE, bind, serve
 from portway.net.stream import SocketStream
-from tests.fds import nothing_left_open
-from tests.wires import port_of, some_turns, until
 
 
 @asynccontextmanager

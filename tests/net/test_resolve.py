@@ -142,9 +142,7 @@ async def test_threads_and_questions_are_bounded_while_names_hang(
     names.hanging |= {f"{n}.slow" for n in range(6)}
     before = threading.active_count()
     with resolver(workers=2) as system:
-        waiting = [
-            asyncio.ensure_future(system.resolve(f"{n}.slow")) for n in range(5)
-        ]
+        waiting = [asyncio.ensure_future(system.resolve(f"{n}.slow")) for n in range(5)]
         await until(lambda: len(names.asked) == 2)
         assert threading.active_count() == before + 2
         with pytest.raises(UpstreamError) as caught:

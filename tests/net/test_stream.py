@@ -6,12 +6,12 @@ import sys
 import warnings
 
 import pytest
+from tests.fds import nothing_left_open
+from tests.wires import Wire, send_until_it_fails, some_turns, tcp_pair
 
 from portway.errors import PeerError, Refused
 from portway.model import Endpoint, Reason, Side
 from portway.net.stream import SocketStream, address_of, endpoint_of
-from tests.fds import nothing_left_open
-from tests.wires import Wire, some_turns, tcp_pair
 
 
 async def test_bytes_come_as_they_were_sent_in_whatever_pieces() -> None:
@@ -96,8 +96,7 @@ async def test_a_broken_end_never_looks_clean_later() -> None:
     with Wire() as wire:
         wire.reset()
         with pytest.raises(PeerError):
-            while True:
-                await wire.stream.send(b"x")
+            await send_until_it_fails(wire.stream)
         for _ in range(3):
             with pytest.raises(PeerError):
                 await wire.stream.receive()
@@ -109,9 +108,7 @@ async def test_sending_to_who_closed_is_an_error_and_no_signal() -> None:
     with Wire(Side.SERVER) as wire:
         wire.peer.close()
         with pytest.raises(PeerError) as caught:
-            for _ in range(100):
-                await wire.stream.send(b"x" * 1000)
-                await some_turns(1)
+            await send_until_it_fails(wire.stream)
         assert caught.value.side is Side.SERVER
 
 

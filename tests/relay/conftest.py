@@ -3,9 +3,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import pytest
+from tests.fds import nothing_left_open
 
 from portway.relay.pipes import Pipes
-from tests.fds import nothing_left_open
 
 
 @contextmanager

@@ -3,10 +3,10 @@ import os
 import resource
 
 import pytest
+from tests.fds import nothing_left_open, open_files
 
 from portway.relay import pipes as module
 from portway.relay.pipes import LARGE, MIB, SMALL, Pipe, Pipes
-from tests.fds import nothing_left_open, open_files
 
 
 def borrowed(pipes: Pipes, *, large: bool = False) -> Pipe:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.fds import open_files
+from tests.wires import Wire, send_until_it_fails, some_turns, until
 
 from portway.errors import PeerError, Refused
 from portway.model import Reason, Side
@@ -15,15 +17,13 @@ from portway.relay import pump as module
 from portway.relay.meter import Meter
 from portway.relay.pipes import Pipes
 from portway.relay.pump import COPIED, FEW, LARGE_AFTER, pump, relay
-from tests.fds import open_files
-from tests.wires import Wire, some_turns, until
 
 SIZES = [
     *(0, 1, 2, FEW - 1, FEW, FEW + 1, 65535, COPIED, COPIED + 1),
     *(LARGE_AFTER - 1, LARGE_AFTER, LARGE_AFTER + 1, 1 << 20, (1 << 20) + 1),
     3_333_333,
 ]
-BLOCK = random.Random(1).randbytes(4_000_000)  # noqa: S311 - bytes to be compared
+BLOCK = random.Random(1).randbytes(4_000_000)
 
 
 @pytest.fixture
@@ -52,9 +52,11 @@ class Way:
 
 @contextmanager
 def way(pipes: Pipes, buffers: int = 0) -> Iterator[Way]:
-    with Wire(Side.SERVER, buffers=buffers) as source:
-        with Wire(Side.CLIENT, buffers=buffers) as sink:
-            yield Way(source, sink, Meter(), pipes)
+    with (
+        Wire(Side.SERVER, buffers=buffers) as source,
+        Wire(Side.CLIENT, buffers=buffers) as sink,
+    ):
+        yield Way(source, sink, Meter(), pipes)
 
 
 @pytest.fixture(params=["splice", "copy"])
@@ -98,7 +100,7 @@ async def test_a_payload_arrives_as_it_was(
 async def test_a_payload_arrives_as_it_was_however_it_is_cut(
     pipes: Pipes, manner: str, seed: int
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a test's cuts
+    chance = random.Random(seed)
     payload = BLOCK[: chance.randrange(200_000, 2_000_000)]
     cuts = sorted(chance.randrange(len(payload)) for _ in range(chance.randrange(40)))
     with way(pipes, buffers=chance.choice([0, 4096, 65536])) as one:
@@ -237,8 +239,7 @@ async def test_a_source_that_broke_while_we_sent_does_not_look_ended(
         pumping = await bulk_begun(one)
         one.source.reset()
         with pytest.raises(PeerError):
-            while True:
-                await one.source.stream.send(b"x")
+            await send_until_it_fails(one.source.stream)
         with pytest.raises(PeerError) as caught:
             await pumping
         assert caught.value.side is Side.SERVER

@@ -29,6 +29,8 @@ PURE = [
     "portway.protocols.ftp.commands",
     "portway.protocols.ftp.dialects",
     "portway.protocols.ftp.data",
+    "portway.protocols.ftp.dialogue",
+    "portway.protocols.ftp.transfer",
 ]
 IO = ["asyncio", "socket", "ssl", "select", "selectors", "logging", "_socket", "_ssl"]
 

@@ -73,12 +73,18 @@ class DataPort:
         stream, self._stream = self._stream, None
         return stream
 
-    def close(self) -> None:
-        """Stop listening, and close a connection that nobody has taken."""
+    def close(self, *, reset: bool = False) -> None:
+        """Stop listening, and close a connection that nobody has taken.
+
+        With *reset*, whoever connected sees that something is missing.
+        """
         self._stop(PeerError(self._side, "the data port was closed"))
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            if reset:
+                stream.abort()
+            else:
+                stream.close()
 
     def _stop(self, error: PortwayError) -> None:
         """Close the port and wake whoever waits; *error* is for who comes later."""

@@ -27,6 +27,7 @@ class Poll:
     """
 
     __slots__ = (
+        "_forgets",
         "_reader",
         "_reading",
         "_sock",
@@ -55,11 +56,14 @@ class Poll:
         self._reading = False
         self._writing = False
         self._woken = False
+        # uvloop drops a registration by itself once it has told of an error, of which
+        # the bytes that came before it may have hidden the sight
+        self._forgets = not isinstance(self.loop, asyncio.BaseEventLoop)
         self.on_hangup: Callable[[], None] | None = None
 
     def readable(self) -> Waiter:
         """Return what to await until there may be something to read."""
-        if not self._reading:
+        if not self._reading or self._forgets:
             self._arm_reader()
         if self._reader is not None and not self._reader.done():
             raise RuntimeError("two tasks read one stream")
@@ -108,7 +112,11 @@ class Poll:
     def _arm_reader(self) -> None:
         if self.closed:
             raise RuntimeError("the poll is closed")
-        self.loop.add_reader(self.fd, self._on_readable)
+        try:
+            self.loop.add_reader(self.fd, self._on_readable)
+        except RuntimeError:  # uvloop has closed what it had of this descriptor
+            self.loop.remove_reader(self.fd)
+            self.loop.add_reader(self.fd, self._on_readable)
         self._reading = True
 
     def _on_readable(self) -> None:
@@ -117,7 +125,7 @@ class Poll:
             self._reader = None
             self._woken = True
             reader.set_result(None)
-        elif self._woken:
+        elif self._woken and not self._forgets:
             # asyncio's own loop polls again before the reader it woke could read
             self._woken = False
         else:

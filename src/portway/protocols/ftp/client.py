@@ -13,6 +13,7 @@ from portway.gate import Gate
 from portway.lines import BadLine, LineReader
 from portway.model import Side
 from portway.net.stream import SocketStream
+from portway.net.turns import Turns
 from portway.protocols.ftp.wire import Command, parse_command
 
 WAITING = 64  # commands that may wait for the end of a transfer
@@ -42,7 +43,7 @@ class Client:
         self._idle = idle
         self._reader = LineReader(telnet=True)
         self._lines: list[Line] = []
-        self._sending = asyncio.Lock()  # whoever reads a server tells us, too
+        self._sending = Turns()  # whoever reads a server tells us, too
         self._urgent: list[Command] = []
         self._failure: PortwayError | None = None
         self._news: asyncio.Future[None] | None = None

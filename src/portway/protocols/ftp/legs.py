@@ -108,11 +108,11 @@ class DataPath:
             return await self._server.accept()
         return await exchange.connect_data(self._server, source=source, seconds=seconds)
 
-    def close(self) -> None:
-        """Close the ports that were not used."""
+    def close(self, *, reset: bool = False) -> None:
+        """Close the ports; *reset* connections to them that came to nothing."""
         self._clock.close()
-        close_port(self.client)
-        close_port(self._server)
+        close_port(self.client, reset=reset)
+        close_port(self._server, reset=reset)
 
     def _expire(self) -> None:
         self.expired = True
@@ -298,7 +298,7 @@ def wildcard(address: IPAddress) -> IPAddress:
     return type(address)(0)
 
 
-def close_port(leg: DataPort | Endpoint) -> None:
+def close_port(leg: DataPort | Endpoint, *, reset: bool = False) -> None:
     """Close *leg*, if it listens."""
     if isinstance(leg, DataPort):
-        leg.close()
+        leg.close(reset=reset)

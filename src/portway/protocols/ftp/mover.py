@@ -137,8 +137,8 @@ class Transfer:
         self._closed = True
         self.end = end
         self._stall.close()
-        self._path.close()
         client, server = transfer.closings(self.direction, end)
+        self._path.close(reset=client is Closing.RESET)
         close_leg(self._client, client)
         close_leg(self._server, server)
         if not self._client_up.done():

@@ -1,8 +1,6 @@
 """What the rest of the house sees of FTP."""
 
 from portway.config.schema import Listener
-from portway.gate import Gate
-from portway.net.stream import SocketStream
 from portway.protocol import Handler, Protocol
 from portway.protocols.ftp import replies
 from portway.protocols.ftp.commands import METHODS
@@ -33,10 +31,7 @@ def handler(name: str, listener: Listener) -> Handler:
         ),
     )
 
-    async def serve(stream: SocketStream, gate: Gate) -> None:
-        await Session(house, stream, gate).run()
-
-    return serve
+    return lambda stream, gate: Session(house, stream, gate).run()
 
 
 PROTOCOL = Protocol(

@@ -11,6 +11,7 @@ from portway.errors import PeerError
 from portway.model import Reason, Side
 from portway.net.deadline import Deadline
 from portway.net.stream import SocketStream
+from portway.net.turns import Turns
 from portway.protocols.ftp.dialogue import Awaited, Fate, Pairer, Reply
 from portway.protocols.ftp.wire import ReplyLine, ReplyReader
 
@@ -54,7 +55,7 @@ class Upstream:
         self._reader = ReplyReader()
         self._lines: list[ReplyLine] = []
         self._changed: asyncio.Future[None] | None = None
-        self._sending = asyncio.Lock()  # a transfer's task and the session's both send
+        self._sending = Turns()  # a transfer's task and the session's both send
         self._clock = Deadline(self._too_late)
 
     @property

@@ -1,0 +1,50 @@
+"""What the resilience tests share: gateways and servers that end with the test."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tests.integration.nanoftpd import NanoFtpd
+from tests.resilience.running import ADDRESS, HOME, LOOPS, MIB, Running, Served
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return what starts a gateway; arguments are those of `Running`."""
+    with ExitStack() as stack:
+
+        def begin(text: str = "", **options: object) -> Running:
+            folder = tmp_path / "gateway"
+            made = Running(folder, text, **options)  # type: ignore[arg-type]
+            return stack.enter_context(made)
+
+        yield begin
+
+
+@pytest.fixture
+def nano() -> Iterator[NanoFtpd]:
+    """A server that does what a test tells it to; ``big`` is 32 MiB."""
+    with NanoFtpd(HOME, ADDRESS, 0) as made:
+        made.files["big"] = bytes(32 * MIB)
+        made.files["small"] = b"a few bytes"
+        yield made
+        assert not made.failures
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A real server in a process of its own; ``big`` is 64 MiB."""
+    made = Served(tmp_path / "served")
+    with (made.folder / "big").open("wb") as file:
+        file.truncate(64 * MIB)
+    yield made
+    made.stop()
