@@ -88,7 +88,7 @@ def possible(limits: Limits) -> Limits:
     most = max(1, (soft - RESERVED) // DESCRIPTORS)
     if limits.connections <= most:
         return limits
-    log.warning("limits.connections", extra={"lowered_to": most, "descriptors": soft})
+    log.debug("limits.connections", extra={"lowered_to": most, "descriptors": soft})
     return Limits(
         connections=most,
         per_client=limits.per_client,

@@ -114,23 +114,28 @@ class Gateway:
         control = await listen(self._state, self._answer)
         try:
             self._writer.start()
-            async with asyncio.TaskGroup() as tasks:
-                rows = tasks.create_task(self._live.run())
-                sessions = Sessions(self._current, self._admission, tasks)
-                self._sessions = sessions
-                try:
-                    self._open(self._configuration, self._current.services, sessions)
-                    self._ready()
-                    await self._stopping.wait()
-                    await self._drain(sessions)
-                finally:
-                    await sessions.cut()
-                    self._close_listeners()
-                    rows.cancel()
+            await self._serve()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
         finally:
             control.close()
             await self._close()
         return 0
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            rows = tasks.create_task(self._live.run())
+            sessions = Sessions(self._current, self._admission, tasks)
+            self._sessions = sessions
+            try:
+                self._open(self._configuration, self._current.services, sessions)
+                self._ready()
+                await self._stopping.wait()
+                await self._drain(sessions)
+            finally:
+                await sessions.cut()
+                self._close_listeners()
+                rows.cancel()
 
     def _ready(self) -> None:
         loop = asyncio.get_running_loop()

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from portway.admission import Admission
 from portway.errors import PortwayError
 from portway.gate import Gate
-from portway.model import IPAddress
 from portway.net.listen import serve
 from portway.net.stream import SocketStream
 from portway.protocol import Handler
@@ -68,7 +67,7 @@ class Sessions:
         served = entrance.handler(stream, gate)
         task = self._tasks.create_task(self._see_out(served, stream))
         self._gates[task] = gate
-        task.add_done_callback(lambda done: self._over(done, address))
+        task.add_done_callback(self._over)
 
     async def _see_out(self, served: Awaitable[None], stream: SocketStream) -> None:
         try:
@@ -80,9 +79,8 @@ class Sessions:
             stream.close()
             raise
 
-    def _over(self, task: asyncio.Task[None], address: IPAddress) -> None:
-        del self._gates[task]
-        self._admission.leave(address)
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._admission.leave(self._gates.pop(task).address)
 
     async def drain(self, seconds: float) -> None:
         """Let sessions end by themselves, for up to *seconds*; then cut them."""

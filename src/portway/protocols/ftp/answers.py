@@ -66,7 +66,7 @@ class Waiting:
     def __init__(self, methods: tuple[str, ...]) -> None:
         self._methods = methods
         self._host = b""
-        self._options: list[bytes] = []
+        self._options: tuple[bytes, ...] = ()
 
     def answer(self, command: Command) -> bytes | None:
         """Return the answer to *command*; None: a server would be needed for it."""
@@ -99,7 +99,7 @@ class Waiting:
 
     def _remember(self, line: bytes) -> None:
         if line not in self._options and len(self._options) < 2:
-            self._options.append(line)
+            self._options += (line,)
 
     def _help(self) -> bytes:
         lines = [NAMING[method] for method in self._methods]
@@ -112,7 +112,7 @@ class Waiting:
 
     def after_login(self) -> Iterable[bytes]:
         """Yield what to tell a server right after the login."""
-        return tuple(self._options)
+        return self._options
 
 
 def features(lines: Iterable[bytes]) -> bytes:

@@ -98,16 +98,18 @@ class Upstream:
         Raises PeerError when the server is gone, ProtocolError when it speaks no
         FTP, ServerClosing when it took its leave with 421.
         """
+        while True:
+            if self._lines:
+                await self._pass_lines_on()
+            data = await self.stream.receive()
+            if not data:
+                raise PeerError(Side.SERVER, "the server closed the connection")
+            self._lines.extend(self._reader.feed(data))
+
+    async def _pass_lines_on(self) -> None:
         out: list[bytes] = []
         done: list[tuple[Awaited, Reply]] = []
-        while True:
-            if not self._lines:
-                await self._flush(out, done)
-                data = await self.stream.receive()
-                if not data:
-                    raise PeerError(Side.SERVER, "the server closed the connection")
-                self._lines.extend(self._reader.feed(data))
-                continue
+        while self._lines:
             line = self._lines.pop(0)
             if line.code == 421:
                 await self._farewell(line, out, done)
@@ -126,6 +128,7 @@ class Upstream:
             out.append(head.take(line))
             if line.final:
                 self._end_of_reply(line.code, head, out, done)
+        await self._flush(out, done)
 
     def read_again(self, line: ReplyLine) -> None:
         """Let *line* begin the next reply: one reply that answers two commands.
