@@ -84,7 +84,9 @@ class Call:
 Client = Callable[[Call, Namespace], tuple[int, str]]
 
 
-def _run(call: Call, place: Namespace, *command: str, given: str = "") -> tuple[int, str]:
+def _run(
+    call: Call, place: Namespace, *command: str, given: str = ""
+) -> tuple[int, str]:
     path = "/usr/sbin:/usr/bin:/sbin:/bin"
     environment = {
         "HOME": str(call.folder),
@@ -207,11 +209,13 @@ passive={"on" if call.passive else "off"}
 def tnftp(call: Call, place: Namespace) -> tuple[int, str]:
     """A, in its gate mode; every data mode, either family."""
     netrc = call.folder / ".netrc"
-    netrc.write_text(f"machine {call.host} login {call.user} password {call.password}\n")
+    netrc.write_text(
+        f"machine {call.host} login {call.user} password {call.password}\n"
+    )
     netrc.chmod(0o600)
     epsv = f"epsv{call.family}"
     lines = [
-        "debug" if False else "prompt off",
+        "prompt off",
         f"passive {'on' if call.passive else 'off'}",
         f"{epsv} {'on' if call.mode in ('EPSV', 'EPRT') else 'off'}",
         f"gate {call.gateway} {call.port}",
@@ -310,7 +314,9 @@ retries=1
     (call.folder / call.upload).write_bytes(call.up.read_bytes())
     # It asks for the account's home and takes no notice of $HOME: lay ours over that,
     # in the mount namespace that the command has for itself.
-    shell = 'mount --bind . "$(getent passwd "$(id -u)" | cut -d: -f6)" && exec gftp-text'
+    shell = (
+        'mount --bind . "$(getent passwd "$(id -u)" | cut -d: -f6)" && exec gftp-text'
+    )
     url = f"ftp://{call.user}:{call.password}@{call.host}"
     given = f"open {url}\ncd files\nls\nput {call.upload}\nget sample.bin\nquit\n"
     status, output = _run(call, place, "sh", "-c", shell, given=given)
@@ -360,3 +366,4 @@ CLIENTS: Mapping[str, Client] = {
     "ftplib": ftplib,
 }
 NEVER_STORES = frozenset({"wget"})
+SESSIONS = {"ncftp": 3, "wget": 2, "gftp": 3}  # connections of a run; the others: one

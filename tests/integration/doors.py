@@ -74,8 +74,12 @@ def configuration() -> str:
         ]
     tables.append(narrow())
     tables.append(
-        door("short", SHORT, 'idle = "2s"\nlogin_time = "2s"\nstall = "2s"',
-             'connect_timeout = "2s"\nreply_timeout = "2s"')  # fmt: skip
+        door(
+            "short",
+            SHORT,
+            'idle = "2s"\nlogin_time = "2s"\nstall = "2s"',
+            'connect_timeout = "2s"\nreply_timeout = "2s"',
+        )  # fmt: skip
     )
     return HEAD + "".join(tables) + RULES
 

@@ -12,7 +12,9 @@ from pathlib import Path
 Step = tuple[str, str]  # a command, and the codes, parted by blanks, that may answer it
 
 
-def steps(dialect: str, host: str, user: str, password: str, fu: str, fp: str) -> list[Step]:
+def steps(
+    dialect: str, host: str, user: str, password: str, fu: str, fp: str
+) -> list[Step]:
     """Return the words of *dialect*, with the one reply that each may get."""
     proxy: list[Step] = []
     if fu:
@@ -43,8 +45,14 @@ def steps(dialect: str, host: str, user: str, password: str, fu: str, fp: str) -
             (f"SITE AUTHENTICATE {fu}", "331"),
             (f"SITE RESPONSE {fp}", "230"),
         ],
-        "L": lambda: [(f"USER {fu}:{user}@{host}", "331"), (f"PASS {fp}:{password}", "230")],
-        "L3": lambda: [(f"USER {fu}:{fp}:{user}@{host}", "331"), (f"PASS {password}", "230")],
+        "L": lambda: [
+            (f"USER {fu}:{user}@{host}", "331"),
+            (f"PASS {fp}:{password}", "230"),
+        ],
+        "L3": lambda: [
+            (f"USER {fu}:{fp}:{user}@{host}", "331"),
+            (f"PASS {password}", "230"),
+        ],
         "L4": lambda: [
             (f"USER {fu}:{fp}:{user}:{password}@{host}", "331"),
             ("PASS x", "230"),

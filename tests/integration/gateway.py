@@ -54,7 +54,9 @@ class Gateway:
         self.write(text)
         for name, password in (users or {}).items():
             self.portway("user", "add", name, given=f"{password}\n")
-        command = place.command(*before, PORTWAY, "serve", "-c", str(self.configuration))
+        command = place.command(
+            *before, PORTWAY, "serve", "-c", str(self.configuration)
+        )
         self._command = command
         self._log = folder / "output"
         self.process = Process(command, self._log)
@@ -148,7 +150,9 @@ class Gateway:
             eventually(there, "the records", seconds)
         except AssertionError as error:
             shown = "\n".join(map(str, self.records()[seen:]))
-            msg = f"{error}; there are\n{shown}\nand the log says\n{self.output[-4000:]}"
+            msg = (
+                f"{error}; there are\n{shown}\nand the log says\n{self.output[-4000:]}"
+            )
             raise AssertionError(msg) from error
         return self.fresh()
 

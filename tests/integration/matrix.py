@@ -57,7 +57,11 @@ def cells() -> Iterator[Cell]:
     """Every run of the matrix."""
     for client, (dialects, modes) in ABLE.items():
         choices: list[tuple[object, ...]] = [
-            tuple((dialect, login) for dialect in dialects.split() for login in _logins(dialect)),
+            tuple(
+                (dialect, login)
+                for dialect in dialects.split()
+                for login in _logins(dialect)
+            ),
             modes,
             servers.NAMES,
             (4, 6),
@@ -65,7 +69,9 @@ def cells() -> Iterator[Cell]:
             ("name", "address") if client in BY_ADDRESS else ("name",),
         ]
         for (dialect, login), (mode, family), *rest in all_pairs(choices):  # type: ignore[misc]
-            yield Cell(client, dialect, mode, family, rest[0], rest[1], login, *rest[2:])
+            yield Cell(
+                client, dialect, mode, family, rest[0], rest[1], login, *rest[2:]
+            )
 
 
 def _logins(dialect: str) -> tuple[str, ...]:

@@ -40,7 +40,9 @@ WAN_HOSTS = {  # the last number of the address, in either family
 
 def wan_address(name: str, family: int) -> str:
     """Return the address, in the WAN, of the host called *name*."""
-    return f"203.0.113.{WAN_HOSTS[name]}" if family == 4 else f"fd00:2::{WAN_HOSTS[name]}"
+    return (
+        f"203.0.113.{WAN_HOSTS[name]}" if family == 4 else f"fd00:2::{WAN_HOSTS[name]}"
+    )
 
 
 def wan_name(name: str, family: int) -> str:
@@ -191,7 +193,9 @@ def _give(namespace: Namespace, link: str, addresses: Iterable[str]) -> None:
         how = ["/64", "nodad"] if ":" in address else ["/24"]
         if address in UNASKED:
             how += ["preferred_lft", "0"]
-        _ip("-n", namespace.name, "addr", "add", address + how[0], "dev", link, *how[1:])
+        _ip(
+            "-n", namespace.name, "addr", "add", address + how[0], "dev", link, *how[1:]
+        )
 
 
 def _ip(*words: str) -> None:

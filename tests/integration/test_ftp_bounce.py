@@ -18,6 +18,7 @@ from tests.integration.network import (
     STRANGER,
     THIRD_PARTY,
     Network,
+    Place,
     wan_address,
 )
 from tests.integration.speaker import Speaker, read_all
@@ -48,9 +49,20 @@ def eprt(address: str, port: int) -> str:
     return f"EPRT |{2 if ':' in address else 1}|{address}|{port}|"
 
 
+def steal(place: Place, host: str, port: int, source: str) -> bytes:
+    """Connect to somebody else's data port; return what comes out of it."""
+    with place.connect(host, port, source) as stolen:
+        return stolen.recv(1)
+
+
 def test_port_names_a_third_party(client: Speaker, nano: NanoFtpd) -> None:
     family = 6 if ":" in client.peer else 4
-    for address in (STRANGER[family], INNER[family], THIRD_PARTY[family], OUTER[family]):
+    for address in (
+        STRANGER[family],
+        INNER[family],
+        THIRD_PARTY[family],
+        OUTER[family],
+    ):
         reply = client.expect(eprt(address, 40000), 501)
         assert "not yours" in reply.text
     if family == 4:
@@ -107,9 +119,8 @@ def test_a_stranger_steals_no_client_port(network: Network, client: Speaker) -> 
     family = 6 if ":" in client.peer else 4
     host, port = client.passive(mode)
     for _ in range(3):
-        with network.lan.connect(host, port, STRANGER[family]) as stolen:
-            with pytest.raises(ConnectionResetError):
-                stolen.recv(1)
+        with pytest.raises(ConnectionResetError):
+            steal(network.lan, host, port, STRANGER[family])
     with network.lan.connect(host, port, LAN[family]) as stream:
         client.expect("RETR sample.bin", 150)
         assert read_all(stream) == CONTENT
@@ -121,9 +132,8 @@ def test_the_eighth_stranger_closes_the_port(network: Network, client: Speaker) 
     family = 6 if ":" in client.peer else 4
     host, port = client.passive(mode)
     for _ in range(8):
-        with network.lan.connect(host, port, STRANGER[family]) as stolen:
-            with pytest.raises(ConnectionResetError):
-                stolen.recv(1)
+        with pytest.raises(ConnectionResetError):
+            steal(network.lan, host, port, STRANGER[family])
     with pytest.raises(ConnectionRefusedError):
         network.lan.connect(host, port, LAN[family])
     assert client.fetch("RETR sample.bin", mode) == CONTENT  # with a fresh port
@@ -138,11 +148,10 @@ def test_a_stranger_steals_no_server_port(
     def let_a_stranger_in(session: NanoSession, _: str) -> None:
         session.say("150 Here it comes")
         assert session._target is not None
-        with network.wan.connect(*session._target, THIRD_PARTY[4]) as thief:
-            try:
-                stolen.append(repr(thief.recv(1)))
-            except ConnectionResetError:
-                stolen.append("reset")
+        try:
+            stolen.append(repr(steal(network.wan, *session._target, THIRD_PARTY[4])))
+        except ConnectionResetError:
+            stolen.append("reset")
         with session.data() as stream:
             stream.sendall(CONTENT)
         session.say("226 Done")

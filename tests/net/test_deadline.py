@@ -76,6 +76,26 @@ async def test_one_that_closes_while_others_come_does_not_come() -> None:
     assert not faults
 
 
+async def test_one_that_fails_does_not_keep_the_others_from_coming() -> None:
+    told: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    clocks = [Clock() for _ in range(4)]
+    broken = [Deadline(fail) for _ in range(4)]
+    for clock, other in zip(clocks, broken, strict=True):
+        other.set(0.01)
+        clock.deadline.set(0.01)
+    later = Clock()
+    later.deadline.set(0.15)
+    for clock in (*clocks, later):
+        await clock.came.wait()
+    assert len(told) == 4
+
+
 async def test_moving_it_nearer_counts() -> None:
     clock = Clock()
     loop = asyncio.get_running_loop()

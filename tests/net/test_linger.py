@@ -100,3 +100,11 @@ async def test_bytes_put_back_are_dropped_too() -> None:
         linger(wire.stream, 10)
         wire.end()
         await until(lambda: wire.stream.closed)
+
+
+async def test_a_reset_behind_bytes_that_nobody_wanted_is_noticed_at_once() -> None:
+    with Wire() as wire:
+        await wire.say(b"x" * 200_000)
+        linger(wire.stream, 3600)
+        wire.reset()
+        await until(lambda: wire.stream.closed)

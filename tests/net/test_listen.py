@@ -85,8 +85,10 @@ async def test_a_crowd_is_taken_in_over_several_turns() -> None:
         await until(lambda: len(streams) == many, look)
     steps = [b - a for a, b in zip([0, *sizes], sizes, strict=False)]
     assert max(steps) <= AT_ONCE
-    for end in (*callers, *streams):
-        end.close()
+    for stream in streams:
+        stream.close()
+    for caller in callers:
+        caller.close()
 
 
 async def test_running_out_of_descriptors_pauses_and_is_said_once(
@@ -110,8 +112,10 @@ async def test_running_out_of_descriptors_pauses_and_is_said_once(
         assert [record.message for record in caplog.records] == ["listen.paused"]
         assert len(streams) == 1
         await until(lambda: len(streams) == 2)
-        for end in (caller, second, *streams):
-            end.close()
+        for stream in streams:
+            stream.close()
+        caller.close()
+        second.close()
 
 
 async def test_a_caller_who_left_again_does_no_harm() -> None:

@@ -163,6 +163,18 @@ async def test_unread_bytes_hide_the_end_until_they_are_read() -> None:
         await gone.wait()
 
 
+async def test_a_reset_behind_unread_bytes_is_noticed_once_they_are_read() -> None:
+    with Wire() as wire:
+        gone = await hangup(wire)
+        await wire.say(b"x")
+        wire.reset()
+        await some_turns()
+        assert not gone.is_set()
+        assert await wire.stream.receive() == b"x"
+        wire.stream.on_hangup = gone.set
+        await gone.wait()
+
+
 async def test_a_hangup_is_not_told_to_who_no_longer_wants_to_know() -> None:
     with Wire() as wire:
         gone = await hangup(wire)

@@ -1,6 +1,7 @@
 import fcntl
 import os
 import resource
+from pathlib import Path
 
 import pytest
 from tests.fds import nothing_left_open, open_files
@@ -137,9 +138,9 @@ def test_buffers_are_bounded_and_lent_again(
 
 
 def test_a_system_that_tells_no_bound_gets_small_pipes(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(module, "_LARGEST", module.Path(f"{tmp_path}/none"))
+    monkeypatch.setattr(module, "_LARGEST", tmp_path / "none")
     with nothing_left_open():
         pipes = Pipes()
         pipe = borrowed(pipes, large=True)

@@ -13,10 +13,12 @@ from tests.wires import Wire, send_until_it_fails, some_turns, until
 
 from portway.errors import PeerError, Refused
 from portway.model import Reason, Side
+from portway.net.stream import SocketStream
 from portway.relay import pump as module
 from portway.relay.meter import Meter
-from portway.relay.pipes import Pipes
+from portway.relay.pipes import Pipe, Pipes
 from portway.relay.pump import COPIED, FEW, LARGE_AFTER, pump, relay
+from portway.relay.splice import fill
 
 SIZES = [
     *(0, 1, 2, FEW - 1, FEW, FEW + 1, 65535, COPIED, COPIED + 1),
@@ -51,10 +53,13 @@ class Way:
 
 
 @contextmanager
-def way(pipes: Pipes, buffers: int = 0) -> Iterator[Way]:
+def way(
+    pipes: Pipes, *, source_buffers: int = 0, sink_buffers: int = 0
+) -> Iterator[Way]:
+    """Yield a way; 0 leaves the size of the kernel's buffers to the kernel."""
     with (
-        Wire(Side.SERVER, buffers=buffers) as source,
-        Wire(Side.CLIENT, buffers=buffers) as sink,
+        Wire(Side.SERVER, buffers=source_buffers) as source,
+        Wire(Side.CLIENT, buffers=sink_buffers) as sink,
     ):
         yield Way(source, sink, Meter(), pipes)
 
@@ -103,7 +108,7 @@ async def test_a_payload_arrives_as_it_was_however_it_is_cut(
     chance = random.Random(seed)
     payload = BLOCK[: chance.randrange(200_000, 2_000_000)]
     cuts = sorted(chance.randrange(len(payload)) for _ in range(chance.randrange(40)))
-    with way(pipes, buffers=chance.choice([0, 4096, 65536])) as one:
+    with way(pipes, sink_buffers=chance.choice([0, 4096, 65536])) as one:
         assert await carried(one, payload, cuts) == payload
         assert one.meter.bytes == len(payload)
 
@@ -111,17 +116,20 @@ async def test_a_payload_arrives_as_it_was_however_it_is_cut(
 async def test_bulk_is_spliced_and_small_payloads_are_not(
     pipes: Pipes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled: list[int | None] = []
-    fill = module.fill
-    monkeypatch.setattr(
-        module, "fill", lambda *given: filled.append(fill(*given)) or filled[-1]
-    )
+    filled: list[int] = []
+
+    def counted(source: SocketStream, pipe: Pipe, want: int) -> int | None:
+        count = fill(source, pipe, want)
+        filled.append(count or 0)
+        return count
+
+    monkeypatch.setattr(module, "fill", counted)
     with way(pipes) as one:
         await carried(one, BLOCK[:COPIED], [])
-    assert sum(filter(None, filled)) == 0
+    assert sum(filled) == 0
     with way(pipes) as one:
         await carried(one, BLOCK, [])
-    assert sum(filter(None, filled)) > len(BLOCK) // 2
+    assert sum(filled) > len(BLOCK) // 2
     assert pipes._large  # bulk got a large pipe
 
 
@@ -249,7 +257,7 @@ async def test_a_source_that_broke_while_we_sent_does_not_look_ended(
 async def test_a_pump_that_is_cancelled_leaves_no_pipe_behind(
     pipes: Pipes, manner: str, wait: str
 ) -> None:
-    with way(pipes, buffers=4096) as one:
+    with way(pipes, sink_buffers=4096) as one:
         pumping = await bulk_begun(one)
         flood: asyncio.Future[None] | None = None
         if wait == "sink":
@@ -274,7 +282,7 @@ async def test_a_pump_that_is_cancelled_leaves_no_pipe_behind(
 async def test_a_pump_may_be_cancelled_at_any_await(
     pipes: Pipes, manner: str, moment: int
 ) -> None:
-    with way(pipes, buffers=16384) as one:
+    with way(pipes, source_buffers=131072, sink_buffers=16384) as one:
         pumping = asyncio.ensure_future(one.pump())
         feeding = asyncio.ensure_future(produce(one.source, BLOCK, []))
         drinking = asyncio.ensure_future(one.sink.hear_all())
@@ -301,7 +309,7 @@ async def test_an_interrupt_ends_a_pump_with_its_reason(
 
 
 async def test_a_slow_reader_slows_the_sender(pipes: Pipes, manner: str) -> None:
-    with way(pipes, buffers=16384) as one:
+    with way(pipes, source_buffers=131072, sink_buffers=16384) as one:
         pumping = asyncio.ensure_future(one.pump())
         feeding = asyncio.ensure_future(produce(one.source, BLOCK, []))
         moved = -1
@@ -348,7 +356,17 @@ async def test_where_buffers_cannot_be_had_payload_moves_all_the_same(
         assert await carried(one, BLOCK, []) == BLOCK
 
 
-async def test_a_fast_pump_gives_others_their_turn(pipes: Pipes, manner: str) -> None:
+async def test_a_pump_that_never_waits_gives_others_their_turn(
+    pipes: Pipes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = iter([b"x" * 100] * 400)
+
+    async def receive(_: SocketStream, limit: int = 0) -> bytes:
+        return next(ready, b"")
+
+    async def send(_: SocketStream, data: bytes) -> None:
+        return
+
     turns = 0
 
     async def other() -> None:
@@ -357,11 +375,13 @@ async def test_a_fast_pump_gives_others_their_turn(pipes: Pipes, manner: str) ->
             await asyncio.sleep(0)
             turns += 1
 
+    monkeypatch.setattr(SocketStream, "receive", receive)
+    monkeypatch.setattr(SocketStream, "send", send)
     with way(pipes) as one:
         counting = asyncio.ensure_future(other())
-        await carried(one, BLOCK, [])
+        assert await one.pump() == 40_000
         counting.cancel()
-    assert turns > 3
+    assert turns >= 400 // module.TURNS - 1
 
 
 class Slow(Meter):

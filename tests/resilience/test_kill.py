@@ -159,13 +159,3 @@ def test_server_in_an_upload(loop: str, start: Start, served: Served) -> None:
     assert (record["outcome"], record["side"]) == ("cut", "server")
     gateway.nothing_left(before)
 
-
-def test_real_server_sees_a_cut_upload(loop: str, start: Start, served: Served) -> None:
-    gateway = start(loop=loop)
-    with gateway.enter(served) as client, client.data("STOR up.bin") as stream:
-        stream.sendall(bytes(MIB))
-        eventually(lambda: (served.folder / "up.bin").exists(), "it has begun")
-        gateway.process.kill()
-        eventually(lambda: "bye" in served.process.output, "it took leave")
-        assert "cut up.bin" in served.process.output
-        assert "received up.bin" not in served.process.output

@@ -1,22 +1,73 @@
-"""A gateway and a scripted server on this machine's loopback; no root is needed."""
+"""A gateway with a door for each login, and a server, on this machine's loopback."""
 
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from tests.integration.gateway import Gateway
-from tests.integration.nanoftpd import NanoFtpd
 from tests.integration.network import Place
-from tests.sequences.walk import PROXY_PASSWORD, PROXY_USER, Doors
+from tests.integration.process import run
+from tests.integration.speaker import Speaker
+from tests.sequences.server import Server
+from tests.sequences.walk import SAMPLE, WORDS, Door, Form
 
 HERE = "127.0.0.1"
+CONTENT = bytes(range(256)) * 300
+
+DOORS = {
+    "none": 'login = "none"',
+    "optional": 'login = "optional"',
+    "required": 'login = "required"',
+    "colon": 'login = "required"\nmethods = ["colon"]',
+}
+
+HEAD = """
+[gateway]
+name = "edge"
+state = "{state}"
+
+[[ledger.file]]
+path = "{records}"
+format = "json"
+
+[[rules]]
+name = "all"
+who = ["127.0.0.0/8"]
+to = ["*", "inside"]
+then = "allow"
+"""
 
 
-@pytest.fixture(scope="session")
-def place() -> Place:
-    return Place()
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The gateway's doors, by their names, and the server."""
+
+    place: Place
+    ports: Mapping[str, int]
+    server: Server
+    has_names: bool  # whether the names that there are, are those in /etc/hosts
+
+    def knock(self, door: Door) -> Speaker:
+        """Connect; every client wants a 2yz greeting."""
+        name = "none" if door == "empty" else door
+        client = Speaker(self.place, HERE, self.ports[name])
+        assert client.greeting.code // 100 == 2, client.greeting
+        return client
+
+    def words(self, form: Form, door: Door, **other: str) -> Mapping[str, str]:
+        """Return what stands for the words in braces; *other* goes before."""
+        server = self.server
+        words = WORDS | {"a": server.address, "n": str(server.port)} | other
+        if door == "empty":
+            words |= {"fu": "", "fp": ""}
+        if form.has_port:
+            return words | {"h": f"{words['a']}:{words['n']}"}
+        cause = f"port 21 of {server.address} cannot be had, and no port can be named"
+        assert server.has_21, f"{cause}; run as root"
+        return words | {"h": words["a"]}
 
 
 def free_port() -> int:
@@ -26,43 +77,40 @@ def free_port() -> int:
         return port
 
 
+def without_name_server(folder: Path) -> tuple[str, ...]:
+    """Return what lets a command see /etc/hosts only; nothing, if that may not be.
+
+    Else an unknown host would be a question of what this machine is connected to.
+    """
+    switch = folder / "nsswitch.conf"
+    switch.write_text("hosts: files\n")
+    unshare = "-m" if os.geteuid() == 0 else "-rm"
+    script = f'mount --bind {switch} /etc/nsswitch.conf && exec "$@"'
+    before = ("unshare", unshare, "sh", "-c", script, "sh")
+    try:
+        status, _ = run((*before, "true"))
+    except OSError:
+        return ()
+    return before if status == 0 else ()
+
+
 @pytest.fixture(scope="session")
-def doors(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    """A gateway with a door for each login; where they are."""
-    ports = {login: free_port() for login in ("none", "optional", "required")}
-    tables = "".join(
-        f"""
-[listen.{login}]
-protocol = "ftp"
-address = "{HERE}:{port}"
-login = "{login}"
-"""
-        for login, port in ports.items()
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    ports = {name: free_port() for name in DOORS}
+    doors = "".join(
+        f'[listen.{name}]\nprotocol = "ftp"\naddress = "{HERE}:{port}"\n{DOORS[name]}\n'
+        for name, port in ports.items()
     )
-    text = f"""
-[gateway]
-name = "edge"
-state = "{{state}}"
-
-[[ledger.file]]
-path = "{{records}}"
-format = "json"
-{tables}
-[[rules]]
-name = "all"
-who = ["127.0.0.0/8"]
-to = ["*", "inside"]
-then = "allow"
-"""
+    files: Path = tmp_path_factory.mktemp("files")
+    (files / SAMPLE).write_bytes(CONTENT)
     folder: Path = tmp_path_factory.mktemp("gateway")
-    users = {PROXY_USER: PROXY_PASSWORD}
-    with Gateway(place, folder, text, users=users) as gateway:
-        yield Doors(gateway, ports)
-
-
-@pytest.fixture
-def server(place: Place) -> Iterator[NanoFtpd]:
-    with NanoFtpd(place, HERE, 0) as nano:
-        nano.files["sample.bin"] = bytes(range(256)) * 300
-        yield nano
-        assert not nano.failures
+    place = Place()
+    heard: Path = tmp_path_factory.mktemp("server")
+    users = {WORDS["fu"]: WORDS["fp"]}
+    before = without_name_server(folder)
+    text = HEAD + doors
+    with (
+        Server(heard, files) as server,
+        Gateway(place, folder, text, before=before, users=users),
+    ):
+        yield Stage(place, ports, server, bool(before))

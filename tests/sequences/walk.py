@@ -1,74 +1,164 @@
 """How a client walks through its login: what it sends, and what it makes of replies.
 
-Not here: the sequences of one client. Invariant: a step is sent only where the client
-would send it, and a reply at which the client would give up fails the test.
+Not here: the sequences of one client (sequences.py, manners.py). Invariant: a step is
+sent only where the client would send it, and the walk ends where the client would give
+up, whatever the reply was meant to say.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from tests.integration.gateway import Gateway
-from tests.integration.network import Place
-from tests.integration.speaker import Speaker
-
-PROXY_USER = "fu"
-PROXY_PASSWORD = "fp-word"
-USER = "joe"
-PASSWORD = "s3cret"
+from tests.integration.speaker import Closed, Reply, Speaker, read_all
 
 IN = -1  # logged in
-OUT = -2  # the client gives up
+AGAIN = -2  # the client reads one more reply to the same command
 
+Door = Literal["none", "empty", "optional", "required", "colon"]
+"""The login that a door asks for. ``empty``: none, and the client, which sends a login
+to the proxy all the same, was given none to send. ``colon``: required, that way only."""
 
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """A gateway, and the port of each of its doors by the login that it asks for."""
-
-    gateway: Gateway
-    ports: Mapping[str, int]
+WORDS = {"u": "joe", "p": "s3cret", "fu": "fu", "fp": "fp-word"}
+SAMPLE = "sample.bin"
+TRANSFER_BEGINS = (125, 150)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command, and the number of the step after a 2yz and after a 3yz to it.
+    """A command, and the number of the next step by the reply that it gets.
 
-    All that these clients look at is a reply's first digit.
+    A reply is looked up by its whole code, then by its first digit, then as ``""``,
+    which is any other. A reply that is not there ends the login.
     """
 
-    command: str
-    on_2: int
-    on_3: int
+    line: str
+    then: Mapping[str, int]
+
+    def after(self, code: int) -> int | None:
+        """Return the next step's number, IN or AGAIN; None: the client gives up."""
+        for key in (str(code), str(code)[0], ""):
+            if key in self.then:
+                return self.then[key]
+        return None
 
 
-def walk(steps: Sequence[Step], client: Speaker, words: Mapping[str, str]) -> list[str]:
-    """Log in; return the commands that were sent."""
-    sent = []
-    at = 0
-    while at != IN:
-        step = steps[at]
-        command = step.command.format_map(words)
-        sent.append(command)
-        reply = client.ask(command)
-        kind = reply.code // 100
-        assert kind in (2, 3), f"{command}: the client gives up at {reply}"
-        at = step.on_2 if kind == 2 else step.on_3
-        assert at != OUT, f"{command}: the client gives up at {reply}"
-    return sent
+Steps = tuple[Step, ...]
 
 
-def words(host: str) -> Mapping[str, str]:
-    """What stands for the words in braces of a step."""
-    return {
-        "h": host,
-        "u": USER,
-        "p": PASSWORD,
-        "fu": PROXY_USER,
-        "fp": PROXY_PASSWORD,
-    }
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A command of the session, and how the codes of good replies begin.
+
+    It is sent only if the reply to FEAT has a line whose first word is *feature*.
+    """
+
+    line: str
+    codes: tuple[str, ...] = ("",)
+    feature: str = ""
 
 
-def knock(place: Place, doors: Doors, login: str) -> Speaker:
-    """Connect to the door that asks for *login*; the client wants a 2yz greeting."""
-    client = Speaker(place, "127.0.0.1", doors.ports[login])
-    assert client.greeting.code // 100 == 2, client.greeting
-    return client
+@dataclass(frozen=True, slots=True)
+class Get:
+    """A transfer: PASV, EPSV, PORT or EPRT, and the command that moves data."""
+
+    mode: str
+    line: str
+
+
+Manner = tuple[Say | Get, ...]  # what a client does once it is in
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One setting of one client.
+
+    *before* is sent ahead of the login; that it is refused is no end. *has_port* says
+    that the setting can name a port. *heard* is what the server must hear first.
+    """
+
+    client: str
+    setting: str
+    steps: Steps
+    doors: tuple[Door, ...]
+    manner: Manner
+    before: tuple[str, ...] = ()
+    has_port: bool = True
+    heard: tuple[str, str] = ("USER {u}", "PASS {p}")
+
+    def sends(self, word: str) -> bool:
+        """Whether a step holds *word*, of those in braces."""
+        return any("{" + word + "}" in step.line for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The replies that a client got to its login, and what it concluded."""
+
+    replies: tuple[tuple[str, Reply], ...]
+    inside: bool
+
+    @property
+    def last(self) -> Reply:
+        return self.replies[-1][1]
+
+    def __str__(self) -> str:
+        return "\n".join(f"> {line}\n{reply}" for line, reply in self.replies)
+
+
+def walk(form: Form, client: Speaker, words: Mapping[str, str]) -> Outcome:
+    """Log in as the client does; *words* stand for those in braces."""
+    replies: list[tuple[str, Reply]] = []
+    for line in form.before:
+        reply = client.ask(line)
+        replies.append((line, reply))
+        assert reply.code // 100 not in (2, 3), f"{line}: the client would begin TLS"
+    at: int | None = 0
+    while at is not None and at != IN:
+        step = form.steps[at]
+        line = step.line.format_map(words)
+        try:
+            reply = client.ask(line)
+            if step.after(reply.code) == AGAIN:
+                reply = client.reply()
+        except Closed:
+            break
+        replies.append((line, reply))
+        at = step.after(reply.code)
+    return Outcome(tuple(replies), at == IN)
+
+
+def work(manner: Manner, client: Speaker) -> dict[str, bytes]:
+    """Do what the client does once it is in; return what its transfers brought."""
+    brought = {}
+    features: set[str] = set()
+    for deed in manner:
+        if isinstance(deed, Get):
+            brought[deed.line.split()[0]] = fetch(client, deed)
+            continue
+        if deed.feature and deed.feature not in features:
+            continue
+        reply = client.ask(deed.line)
+        good = str(reply.code).startswith(deed.codes)
+        assert good, f"{deed.line} got {reply}"
+        if deed.line == "FEAT":
+            features = {line.split()[0] for line in reply.lines[1:-1]}
+    return brought
+
+
+def fetch(client: Speaker, deed: Get) -> bytes:
+    """Return what a transfer brings: 125 or 150, the bytes, 226."""
+    if deed.mode in ("PASV", "EPSV"):
+        stream = client.dial(deed.mode)
+        client.send(deed.line)
+    else:
+        with client.offer(deed.mode) as listener:
+            client.send(deed.line)
+            stream, _ = listener.accept()
+    with stream:
+        stream.settimeout(5)
+        begun = client.reply()
+        assert begun.code in TRANSFER_BEGINS, f"{deed.line} got {begun}"
+        content = read_all(stream)
+    done = client.reply()
+    assert done.code == 226, f"{deed.line} ended with {done}"
+    return content

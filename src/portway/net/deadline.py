@@ -96,9 +96,16 @@ class _Wheel:
         now = self.loop.time() / SLOT
         while self._order and self._order[0] <= now:
             for deadline in self._slots.pop(heapq.heappop(self._order)):
-                deadline.reached()
+                self._reach(deadline)
         if self._order and self._timer is None:
             self._arm()
+
+    def _reach(self, deadline: Deadline) -> None:
+        try:
+            deadline.reached()
+        except Exception as error:  # noqa: BLE001 - one's fault must not stop all others
+            context = {"message": "a deadline failed", "exception": error}
+            self.loop.call_exception_handler(context)
 
 
 # The wheel of the loop that runs; a process has one loop, tests one after another.

@@ -85,8 +85,8 @@ class Poll:
     def watch(self, on_hangup: Callable[[], None] | None) -> None:
         """Call *on_hangup* when the peer is gone and nobody reads; None: no more."""
         self.on_hangup = on_hangup
-        if on_hangup is not None and not self._reading and not self.closed:
-            self._arm_reader()
+        if on_hangup is not None:
+            self._keep_watching()
 
     def interrupt(self, error: Exception) -> None:
         """Wake whoever waits, to find *error*."""
@@ -142,12 +142,17 @@ class Poll:
                 self.broken = error  # the socket tells it only once
                 gone = True
             if self.dropping and not gone:
+                self.loop.call_soon(self._keep_watching)
                 return
         self.loop.remove_reader(self.fd)
         self._reading = False
         if gone and self.on_hangup is not None:
             on_hangup, self.on_hangup = self.on_hangup, None
             on_hangup()
+
+    def _keep_watching(self) -> None:
+        if not self.closed and (not self._reading or self._forgets):
+            self._arm_reader()
 
     def _look(self) -> bytes:
         """Return what has come, empty at the peer's end; it stays if it is wanted."""

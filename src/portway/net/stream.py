@@ -252,6 +252,20 @@ class SocketStream:
         if not self._poll.closed:
             self._poll.interrupt(error)
 
+    def has_ended(self) -> bool:
+        """Say whether the peer has ended, or broken, and nothing waits before that."""
+        if self._poll.closed or self._poll.error is not None:
+            return True
+        if self._unread:
+            return False
+        try:
+            return not self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._poll.broken = error  # the socket tells it only once
+            return True
+
     def resume(self) -> None:
         """Let calls go on after an interruption that has been dealt with."""
         if not self._poll.closed:

@@ -16,19 +16,17 @@ FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 def fill(source: SocketStream, pipe: Pipe, want: int) -> int | None:
     """Move up to *want* bytes that are ready into *pipe*, which is empty.
 
-    How many fit has no fixed relation to the pipe's size. Returns their number, 0 at
-    the source's end, None if nothing is ready; an urgent byte looks like either.
-    Raises PeerError, the source's.
+    How many fit has no fixed relation to the pipe's size. Returns their number; 0 at
+    what may be the source's end, None if nothing seems ready: an urgent byte looks
+    like either, and a reset that was told before like an end. Raises PeerError, the
+    source's.
     """
     try:
-        count = os.splice(source.fileno(), pipe.writer, want, flags=FLAGS)
+        return os.splice(source.fileno(), pipe.writer, want, flags=FLAGS)
     except BlockingIOError:
         return None
     except OSError as error:
         raise source.failed(error) from error
-    if not count:
-        source.ended()
-    return count
 
 
 async def drain(

@@ -11,13 +11,16 @@ from collections.abc import Awaitable, Callable
 from portway.errors import PeerError, PortwayError
 from portway.gate import Gate
 from portway.lines import BadLine, LineReader
-from portway.model import Side
+from portway.model import Reason, Side
+from portway.net.deadline import Deadline
 from portway.net.stream import SocketStream
 from portway.net.turns import Turns
 from portway.protocols.ftp.wire import Command, parse_command
 
 WAITING = 64  # commands that may wait for the end of a transfer
 WAITING_BYTES = 65536
+CHUNK = 4096  # bytes: no client's lines hold others up for long
+IN_A_ROW = 32  # commands, then other sessions get their turn
 
 Line = Command | BadLine
 
@@ -29,10 +32,12 @@ class Client:
         "_failure",
         "_gate",
         "_idle",
+        "_in_a_row",
         "_lines",
         "_news",
         "_reader",
         "_sending",
+        "_slow",
         "_urgent",
         "stream",
     )
@@ -43,6 +48,8 @@ class Client:
         self._idle = idle
         self._reader = LineReader(telnet=True)
         self._lines: list[Line] = []
+        self._in_a_row = 0
+        self._slow = Deadline(self._does_not_read)
         self._sending = Turns()  # whoever reads a server tells us, too
         self._urgent: list[Command] = []
         self._failure: PortwayError | None = None
@@ -51,7 +58,22 @@ class Client:
     async def tell(self, text: bytes) -> None:
         """Send *text*, which is replies or lines of one."""
         async with self._sending:
+            self._slow.set(self._idle)
             await self.stream.send(text)
+            self._slow.clear()
+
+    def _does_not_read(self) -> None:
+        text = "the client does not read"
+        self.stream.interrupt(PeerError(Side.CLIENT, text, Reason.IDLE))
+
+    def close(self) -> None:
+        """Drop the clock. The stream is its owner's to close."""
+        self._slow.close()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has closed, or broken, behind all that it sent."""
+        return self.stream.has_ended()
 
     async def next(self, patience: float | None = None) -> Line:
         """Return the client's next command, or what it sent instead.
@@ -60,6 +82,10 @@ class Client:
         ProtocolError, TOO_LONG, for an endless line; TimeoutError if nothing came for
         *patience* seconds.
         """
+        self._in_a_row += 1
+        if self._in_a_row >= IN_A_ROW:
+            self._in_a_row = 0
+            await asyncio.sleep(0)
         while not self._lines:
             if patience is None:
                 await self._read(self._idle)
@@ -70,7 +96,7 @@ class Client:
 
     async def _read(self, idle: float | None) -> int:
         """Take in what comes; return how many bytes it was."""
-        data = await self._gate.wait_for(self.stream.receive(), idle)
+        data = await self._gate.wait_for(self.stream.receive(CHUNK), idle)
         if not data:
             raise PeerError(Side.CLIENT, "the client closed the connection")
         self._lines += [
@@ -124,11 +150,17 @@ class Client:
             self._wake()
 
     def _pick_urgent(self) -> None:
-        for line in self._lines[:]:
+        urgent: list[Command] = []
+        others: list[Line] = []
+        for line in self._lines:
             if isinstance(line, Command) and is_urgent(line):
-                self._lines.remove(line)
-                self._urgent.append(line)
-                self._wake()
+                urgent.append(line)
+            else:
+                others.append(line)
+        if urgent:
+            self._lines = others
+            self._urgent += urgent
+            self._wake()
 
     def _wake(self, *_: object) -> None:
         if self._news is not None and not self._news.done():

@@ -135,9 +135,13 @@ METHODS: Mapping[str, Action] = MappingProxyType(
     }
 )
 
-# "MDTM YYYYMMDDHHMMSS path" sets a time; servers take a fraction and a zone, too.
-_SETS_TIME = re.compile(rb"[ \t]*(\d{14}(?:\.\d+)?(?:[+-]\d+)?)[ \t]+(?=[^ \t])")
-_OPTIONS = re.compile(rb"(?:-[^ ]* *)+")  # "LIST -la /pub": what every server skips
+# "MDTM YYYYMMDDHHMMSS path" sets a time; servers take a fraction and a zone, too, and
+# some a day without a time.
+_SETS_TIME = re.compile(rb"[ \t]*(\d{8,}(?:\.\d+)?(?:[+-]\d+)?)[ \t]+(?=[^ \t])")
+_OPTIONS = re.compile(rb"(?:-[^ ]* *)+")  # "LIST -la /pub": what servers skip
+_LISTINGS = {"LIST", "NLST", "STAT"}
+_CLEAR_OPTIONS = re.compile(rb"(?:-[A-QS-Za-z0-9]+(?: |\Z))*")  # -R goes below
+_PATTERN = re.compile(rb"[*?\[{]")
 
 
 def action_of(command: Command) -> Action | None:
@@ -166,10 +170,8 @@ def path_of(command: Command, directory: bytes) -> bytes | None:
     verb, argument = command.verb, command.argument
     if not VERBS.get(verb, UNKNOWN).has_path:
         return None
-    if verb in {"LIST", "NLST", "STAT"}:
-        options = _OPTIONS.match(argument)
-        if options:
-            argument = argument[options.end() :]
+    if verb in _LISTINGS:
+        argument = argument[len(_options_of(argument)) :]
     elif verb in {"MFMT", "MFCT", "MFF"}:
         argument = argument.partition(b" ")[2]
     elif verb == "MDTM":
@@ -177,3 +179,29 @@ def path_of(command: Command, directory: bytes) -> bytes | None:
         if time:
             argument = argument[time.end() :]
     return resolve_path(directory, argument)
+
+
+def _options_of(argument: bytes) -> bytes:
+    options = _OPTIONS.match(argument)
+    return options[0] if options else b""
+
+
+def is_clear(command: Command) -> bool:
+    """Say whether every server takes *command* to be about the path of `path_of`.
+
+    Where rules read paths, only that will do: servers expand ``~``, some skip blanks,
+    and for listings patterns, or take an odd option for a path.
+    """
+    if not VERBS.get(command.verb, UNKNOWN).has_path:
+        return True
+    path = command.argument
+    if command.verb in _LISTINGS:
+        options = _options_of(path)
+        path = path[len(options) :]
+        if not _CLEAR_OPTIONS.fullmatch(options) or _PATTERN.search(path):
+            return False
+    elif command.verb in {"MFMT", "MFCT", "MFF"}:
+        path = path.partition(b" ")[2]
+    elif command.verb == "MDTM" and (time := _SETS_TIME.match(path)):
+        path = path[time.end() :]
+    return path == path.strip(b" \t") and not path.startswith(b"~")

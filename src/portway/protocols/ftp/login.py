@@ -276,6 +276,7 @@ class Login:
     async def _refuse_login(self) -> None:
         self._before = self._at_rest
         self._kept, self._candidates = None, ()
+        self._proxy.forget_passing()
         await self._proxy.refuse()
 
     async def _named_by_nobody(self, target: Target, password: bytes) -> None:
@@ -286,6 +287,7 @@ class Login:
 
     async def _password_decides(self, words: bytes) -> None:
         """Try each way to read USER and PASS together; the first that holds wins."""
+        self._proxy.forget_passing()
         for candidate in self._candidates:
             password, proxy_password = candidate.split_password(words)
             if candidate.method in PASSWORD_LATER:
@@ -342,6 +344,7 @@ class Login:
 
     async def _acct_names(self, argument: bytes) -> None:
         """``USER u``, ``PASS p``, ``ACCT host``."""
+        self._proxy.forget_passing()
         kept = self._kept
         if kept is None:  # it was a proxy login
             await self._name_by(How.OPEN, argument)

@@ -11,7 +11,6 @@ reply.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 
 from portway.errors import PeerError, PortwayError
 from portway.exchange import Exchange
@@ -20,6 +19,7 @@ from portway.net.deadline import Deadline
 from portway.net.linger import linger
 from portway.net.stream import SocketStream
 from portway.protocols.ftp import replies, transfer
+from portway.protocols.ftp.client import Client
 from portway.protocols.ftp.dialogue import Awaited, Fate, Reply
 from portway.protocols.ftp.legs import DataPath
 from portway.protocols.ftp.transfer import Closing, DataEnd, Direction
@@ -39,8 +39,8 @@ class Transfer:
     """One payload between the two legs of *path*.
 
     *stall* is how many seconds may pass without a byte, *dial_time* how many a
-    connection to the server may take, from *source*. *tell* gives the client a reply
-    in the server's place. `over` is done once the client has its final reply.
+    connection to the server may take, from *source*. *client* gets a reply of ours
+    where the server gives none. `over` is done once the client has its final reply.
     """
 
     __slots__ = (
@@ -48,6 +48,7 @@ class Transfer:
         "_client",
         "_client_up",
         "_closed",
+        "_control",
         "_data_over",
         "_detail",
         "_dial_time",
@@ -60,7 +61,6 @@ class Transfer:
         "_stall_time",
         "_start",
         "_task",
-        "_tell",
         "_upstream",
         "aborted",
         "code",
@@ -80,7 +80,7 @@ class Transfer:
         stall: float,
         dial_time: float,
         source: IPAddress | None,
-        tell: Callable[[bytes], Awaitable[None]],
+        client: Client,
     ) -> None:
         new = asyncio.get_running_loop().create_future
         self.exchange = exchange
@@ -94,7 +94,7 @@ class Transfer:
         self._stall_time = stall
         self._dial_time = dial_time
         self._source = source
-        self._tell = tell
+        self._control = client
         self._answered = False  # by us, in the server's place
         self._closed = False
         self._detail = ""
@@ -161,6 +161,8 @@ class Transfer:
                 up = self.direction is Direction.UP
                 source, sink = (client, server) if up else (server, client)
                 await self.exchange.transfer(source, sink, up=up)
+                if up and self._control.gone:
+                    return DataEnd.CLIENT_BROKE  # its end was not meant
                 await sink.send_eof()
         except PeerError as error:
             broke_client = error.side is Side.CLIENT
@@ -230,7 +232,7 @@ class Transfer:
         self._answered = True
         await self._upstream.abort_transfer(Awaited("ABOR", Fate.KEEP))
         answer = transfer.final_reply(end, None, self._detail)
-        await self._tell(answer or replies.TRANSFER_ABORTED)
+        await self._control.tell(answer or replies.TRANSFER_ABORTED)
         release(self.over)
 
     # What others tell it.
@@ -240,6 +242,11 @@ class Transfer:
         if self.end is not None:
             return
         self._close(end)
+        if self._task is not None:
+            self._task.cancel()
+
+    def cancel(self) -> None:
+        """Wait for nothing more: the session is over."""
         if self._task is not None:
             self._task.cancel()
 

@@ -6,16 +6,26 @@ its reply has come or the visit is over.
 
 from contextlib import suppress
 
-from portway.errors import ProtocolError
+from portway.errors import ProtocolError, Refused
 from portway.exchange import Exchange
 from portway.gate import Gate
 from portway.lines import shown
-from portway.model import Action, Outcome, Side
-from portway.protocols.ftp.commands import action_of, path_of
+from portway.model import Action, Outcome, Reason, Side
+from portway.protocols.ftp import replies
+from portway.protocols.ftp.commands import action_of, is_clear, path_of
 from portway.protocols.ftp.wire import Command, parse_pwd, resolve_path
 
 UPWARD = {"CDUP", "XCUP"}
+UNCLEAR = "the path could be taken for another one; write it plainly."
 MOVES = {"CWD", "XCWD", *UPWARD}
+
+
+class Denied(Exception):  # noqa: N818 - a refusal is an answer
+    """The policy says no; *reply* tells the client."""
+
+    def __init__(self, reply: bytes) -> None:
+        super().__init__()
+        self.reply = reply
 
 
 class Permits:
@@ -25,10 +35,11 @@ class Permits:
     as far as that can be told, for the paths that rules and records hold.
     """
 
-    __slots__ = ("_begun", "_gate", "_visit", "directory", "moving")
+    __slots__ = ("_begun", "_gate", "_visit", "directory", "moving", "sure")
 
     def __init__(self, gate: Gate, visit: Exchange) -> None:
         self.directory = b"/"
+        self.sure = False  # that the server has said where that is
         self.moving = 0  # changes of the directory that are on their way
         self._gate = gate
         self._visit = visit
@@ -37,16 +48,16 @@ class Permits:
     @property
     def read_paths(self) -> bool:
         """Whether a rule reads paths, so that the directory must be known for sure."""
-        return self._visit.services.rules.reads_paths
+        return self._gate.services.rules.reads_paths
 
     async def ask(self, command: Command) -> Exchange | None:
         """Ask for *command*; None: it is talk, which nobody need permit.
 
-        Raises Refused, when its record was left.
+        Raises Denied, when its record was left.
         """
         action = action_of(command)
         if action is None:
-            if not self._visit.services.rules.names_method("ftp", command.verb):
+            if not self._gate.services.rules.names_method("ftp", command.verb):
                 return None
             action = Action.CONNECT
         return await self.begin(action, command)
@@ -54,14 +65,21 @@ class Permits:
     async def begin(self, action: Action, command: Command) -> Exchange:
         """Begin the exchange of a command that is asked for as *action*."""
         path = path_of(command, self.directory)
-        exchange = await self._gate.begin(
-            action,
-            method=command.verb,
-            resource=shown(path) if path else "",
-            within=self._visit,
-        )
+        try:
+            exchange = await self._gate.begin(
+                action,
+                method=command.verb,
+                resource=shown(path) if path else "",
+                within=self._visit,
+            )
+        except Refused as refused:
+            raise Denied(replies.command_denied(refused)) from None
         if self._begun is None:
             self._begun = set()
+        if self.read_paths and not is_clear(command):
+            unclear = Refused(Reason.SYNTAX, UNCLEAR)
+            exchange.close(unclear)
+            raise Denied(replies.command_denied(unclear))
         self._begun.add(exchange)
         return exchange
 
@@ -91,8 +109,10 @@ class Permits:
         """The server has changed the directory as *command* said."""
         where = b".." if command.verb in UPWARD else command.argument
         self.directory = resolve_path(self.directory, where)
+        self.sure = False
 
     def learn(self, reply: bytes) -> None:
         """Take the directory from the *reply* to PWD, if it can be read."""
+        self.sure = True  # as far as that server can say
         with suppress(ProtocolError):
             self.directory = parse_pwd(reply)

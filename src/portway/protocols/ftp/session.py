@@ -158,6 +158,7 @@ class Session:
 
     def _close(self) -> None:
         self._clock.close()
+        self._client.close()
         if self._reader is not None:
             self._reader.cancel()
         if self._visit is not None:

@@ -7,7 +7,7 @@ server, and it is the only one that passes replies on while any is due.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from portway.errors import PeerError
+from portway.errors import PeerError, ProtocolError
 from portway.model import Reason, Side
 from portway.net.deadline import Deadline
 from portway.net.stream import SocketStream
@@ -18,6 +18,10 @@ from portway.protocols.ftp.wire import ReplyLine, ReplyReader
 GREETING_TIME = 60.0
 GREETING_LINES = 64
 GREETING_BYTES = 8192
+CHUNK = 16384  # bytes read at a time
+UNASKED = 16  # replies that nobody waited for, then the server is odd
+FAREWELL_BYTES = 65536
+FAREWELL_TIME = 5.0  # seconds for a 421 to come to its end
 AHEAD = 16  # commands on the way without an answer
 SECOND_REPLY = 2.0  # how long the second reply to an ABOR may take
 
@@ -44,6 +48,7 @@ class Upstream:
         "_reply_time",
         "_sending",
         "_tell",
+        "_unasked",
         "stream",
     )
 
@@ -54,6 +59,7 @@ class Upstream:
         self._pairer = Pairer()
         self._reader = ReplyReader()
         self._lines: list[ReplyLine] = []
+        self._unasked = 0  # replies that nobody waited for
         self._changed: asyncio.Future[None] | None = None
         self._sending = Turns()  # a transfer's task and the session's both send
         self._clock = Deadline(self._too_late)
@@ -86,11 +92,17 @@ class Upstream:
 
     async def _next_line(self) -> ReplyLine:
         while not self._lines:
-            data = await self.stream.receive()
-            if not data:
-                raise PeerError(Side.SERVER, "the server closed the connection")
-            self._lines.extend(self._reader.feed(data))
+            await self._fill()
         return self._lines.pop(0)
+
+    async def _fill(self) -> None:
+        """Take in what comes, however fast, without holding others up."""
+        data = await self.stream.receive(CHUNK)
+        if not data:
+            raise PeerError(Side.SERVER, "the server closed the connection")
+        self._lines.extend(self._reader.feed(data))
+        if len(data) == CHUNK:
+            await asyncio.sleep(0)
 
     async def pass_replies_on(self) -> None:
         """Read the server for as long as it lasts. Never returns.
@@ -101,10 +113,7 @@ class Upstream:
         while True:
             if self._lines:
                 await self._pass_lines_on()
-            data = await self.stream.receive()
-            if not data:
-                raise PeerError(Side.SERVER, "the server closed the connection")
-            self._lines.extend(self._reader.feed(data))
+            await self._fill()
 
     async def _pass_lines_on(self) -> None:
         out: list[bytes] = []
@@ -115,7 +124,8 @@ class Upstream:
                 await self._farewell(line, out, done)
             head = self._pairer.head
             if head is None:
-                continue  # servers do send a second 226
+                self._unasked_for(line)
+                continue
             if line.first and head.before is not None:
                 await self._flush(out, done)
                 instead = await head.before(line)
@@ -129,6 +139,12 @@ class Upstream:
             if line.final:
                 self._end_of_reply(line.code, head, out, done)
         await self._flush(out, done)
+
+    def _unasked_for(self, line: ReplyLine) -> None:
+        """Pass over a reply that nobody waits for: servers do send a second 226."""
+        self._unasked += line.first
+        if self._unasked > UNASKED:
+            raise ProtocolError(Side.SERVER, f"{UNASKED} replies too many")
 
     def read_again(self, line: ReplyLine) -> None:
         """Let *line* begin the next reply: one reply that answers two commands.
@@ -147,10 +163,18 @@ class Upstream:
     async def _farewell(
         self, line: ReplyLine, out: list[bytes], done: list[tuple[Awaited, Reply]]
     ) -> None:
+        """Pass a 421 on, as far as it is one that ends."""
+        self._clock.set(FAREWELL_TIME)
         out.append(line.line)
-        while not line.final:
+        passed = len(line.line)
+        while not line.final and passed < FAREWELL_BYTES:
+            if not self._lines:
+                await self._flush(out, done)
             line = await self._next_line()
             out.append(line.line)
+            passed += len(line.line)
+        if not line.final:
+            out.append(b"421 \r\n")
         await self._flush(out, done)
         raise ServerClosing
 

@@ -20,7 +20,7 @@ from portway.protocols.ftp.desk import Farewell
 from portway.protocols.ftp.dialogue import Awaited, Reply
 from portway.protocols.ftp.legs import Agreement, DataPath, Ways, source_for
 from portway.protocols.ftp.mover import Transfer
-from portway.protocols.ftp.permits import MOVES, Permits
+from portway.protocols.ftp.permits import MOVES, Denied, Permits
 from portway.protocols.ftp.transfer import DataEnd, Direction, ending
 from portway.protocols.ftp.upstream import Upstream
 from portway.protocols.ftp.wire import (
@@ -106,18 +106,25 @@ class Visit:
 
         One that may go ahead of the replies to earlier ones is at its end once sent.
         """
+        try:
+            await self._serve(command)
+        except Denied as no:
+            await self.upstream.answer(no.reply)
+
+    async def _serve(self, command: Command) -> None:
         kind = kind_of(command)
         if kind is Kind.AHEAD and not self._must_settle(command):
             await self._talk(command)
             return
         await self.upstream.settled()
+        if self._permits.read_paths and not self._permits.sure:
+            await self._learn_directory()  # the rules came with a reload
         if kind is Kind.DATA:
             await self._agree(command)
         elif kind is Kind.TRANSFER:
             await self._move(command)
         elif command.verb == "FEAT":
-            answer = await self.upstream.ask(command.line)
-            await self.upstream.answer(answers.features_of(answer))
+            await self._features(command)
         elif command.verb == "MODE" and command.argument.upper() != b"S":
             await self.upstream.answer(replies.NO_MODE)
         elif command.verb == "QUIT":
@@ -132,17 +139,25 @@ class Visit:
 
     def _must_settle(self, command: Command) -> bool:
         """Whether a path depends on replies that are due."""
-        if command.verb in MOVES:
-            return self._permits.read_paths
-        return self._permits.moving > 0 and action_of(command) is not None
+        permits = self._permits
+        if command.verb in MOVES or (permits.read_paths and not permits.sure):
+            return permits.read_paths
+        return permits.moving > 0 and action_of(command) is not None
+
+    async def _ask_if_named(self, command: Command) -> None:
+        """Ask for a command that is an exchange only where a rule names it."""
+        exchange = await self._permits.ask(command)
+        if exchange is not None:
+            self._permits.end(exchange, Outcome.OK)
+
+    async def _features(self, command: Command) -> None:
+        await self._ask_if_named(command)
+        answer = await self.upstream.ask(command.line)
+        await self.upstream.answer(answers.features_of(answer))
 
     async def _talk(self, command: Command) -> None:
         """Pass a command and its reply on."""
-        try:
-            exchange = await self._permits.ask(command)
-        except Refused as refused:
-            await self.upstream.answer(replies.command_denied(refused))
-            return
+        exchange = await self._permits.ask(command)
         await self.upstream.room()
         await self.upstream.send(
             command.line,
@@ -196,6 +211,7 @@ class Visit:
     async def _agree(self, command: Command) -> None:
         """PASV, EPSV, PORT or EPRT."""
         verb, argument = command.verb, command.argument
+        await self._ask_if_named(command)
         if verb == "EPSV" and argument.strip().upper() == b"ALL":
             self._epsv_all = True
             await self.upstream.answer(replies.EPSV_ALL_OK)
@@ -227,11 +243,7 @@ class Visit:
             text = replies.NO_DATA_PATH if path is None else replies.DATA_EXPIRED
             await self.upstream.answer(text)
             return
-        try:
-            exchange = await self._permits.ask(command)
-        except Refused as refused:
-            await self.upstream.answer(replies.command_denied(refused))
-            return
+        exchange = await self._permits.ask(command)
         assert exchange is not None  # noqa: S101 - a transfer has an action
         direction = DIRECTIONS[exchange.access.action]
         moving = self._new_transfer(path, exchange, direction)
@@ -256,7 +268,7 @@ class Visit:
             stall=settings.stall,
             dial_time=settings.upstream.connect_timeout,
             source=source_for(settings) or self.upstream.stream.local_address,
-            tell=self._client.tell,
+            client=self._client,
         )
         return self._transfer
 
@@ -304,22 +316,18 @@ class Visit:
 
     async def _unknown(self, command: Command) -> None:
         """Pass a command on that may turn out to be a transfer."""
-        try:
-            exchange = await self._permits.ask(command)
-        except Refused as refused:
-            await self.upstream.answer(replies.command_denied(refused))
-            return
+        exchange = await self._permits.ask(command)
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        denied: list[Refused] = []
+        denied: list[bytes] = []
 
         async def before(line: ReplyLine) -> bytes | None:
             if denied:
-                return replies.command_denied(denied[0])
+                return denied[0]
             if self._transfer is None and line.code < 200 and self._path is not None:
                 try:
                     await self._turn_into_transfer(command, self._path)
-                except Refused as refused:
-                    denied.append(refused)
+                except Denied as no:
+                    denied.append(no.reply)
                     self._drop_path()
                     return b""
             if self._transfer is None:
@@ -350,7 +358,7 @@ class Visit:
             exchange.allow_also(Action.READ)
         except Refused as refused:
             self._permits.end(exchange, Outcome.REFUSED, reason=refused.reason)
-            raise
+            raise Denied(replies.command_denied(refused)) from None
         moving = self._new_transfer(path, exchange, Direction.BOTH)
         self._tasks.create_task(moving.run())
 
@@ -374,6 +382,7 @@ class Visit:
         moving, self._transfer = self._transfer, None
         if moving is not None:
             moving.stop(DataEnd.CUT)
+            moving.cancel()
             if error is None or moving.over.done():
                 self._end_transfer(moving)
         self._permits.close(error)

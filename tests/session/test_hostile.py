@@ -1,0 +1,120 @@
+"""What once let a peer past the rules, or kept others waiting: each stays mended."""
+
+import asyncio
+
+import pytest
+from tests.session.moving import IN, LONG, agree
+from tests.session.stage import EVERYTHING, rule, stage
+
+SECRET = (rule("deny", name="secret", to=("ftp.test/secret/**",)), EVERYTHING)
+HOME = f"""
+< 220 edge FTP proxy ready.
+> USER u@{{at}}
+{LONG}< 220 Welcome
+{LONG}> USER u
+{LONG}< 230 In
+< 230-Welcome
+< 230 In
+{LONG}> PWD
+{LONG}< 257 "/"
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "DELE ~/secret/f",
+        "MKD ~root/x",
+        "RNFR  /secret/f",
+        "DELE /pub/f ",
+        "STAT -x/../secret",
+        "STAT  /secret",
+        "STAT /sec*",
+        "STAT -R /",
+        "MLST ~",
+        "MDTM 20260101000000 ~/secret/f",
+        "MFMT 20260101000000 ~/secret/f",
+    ],
+)
+async def test_a_path_that_servers_read_otherwise_is_refused(command: str) -> None:
+    async with stage(rules=SECRET) as scene:
+        await scene.play(f"{HOME}> {command}\n< 550 Denied: the path could be ...")
+    record = scene.records[0]
+    assert (record.outcome, record.reason) == ("refused", "syntax")
+
+
+async def test_such_a_path_is_the_servers_business_where_no_rule_reads_paths() -> None:
+    async with stage() as scene:
+        await scene.play(
+            f"{IN}> DELE ~/f\n{LONG}> DELE ~/f\n{LONG}< 250 gone\n< 250 gone"
+        )
+
+
+async def test_a_day_alone_sets_a_time_too() -> None:
+    async with stage(rules=(rule("deny", do="manage"), EVERYTHING)) as scene:
+        await scene.play(f"{IN}> MDTM 20200101 /in/t1\n< 550 Denied by policy.")
+
+
+@pytest.mark.parametrize("command", ["FEAT", "PASV", "EPSV", "PORT 1,2,3,4,5,6"])
+async def test_a_rule_may_name_any_command_of_a_session(command: str) -> None:
+    verb = command.split()[0]
+    async with stage(rules=(rule("deny", do=f"ftp:{verb}"), EVERYTHING)) as scene:
+        await scene.play(f"{IN}> {command}\n< 550 Denied by policy.")
+
+
+async def test_replies_without_end_that_nobody_waits_for_end_the_session() -> None:
+    async with stage() as scene:
+        await scene.play(IN)
+        assert scene.server is not None
+        await scene.server.say(b"226 x\r\n" * 100)
+        await scene.play("< 421 Server does not speak FTP any more.\nended")
+
+
+async def test_a_farewell_without_end_has_one() -> None:
+    async with stage() as scene:
+        await scene.play(IN)
+        assert scene.server is not None
+        sending = asyncio.ensure_future(
+            scene.server.say(b"421-bye\r\n" + b"and more\r\n" * 20_000)
+        )
+        heard, _ = await scene.client.the_rest()
+        sending.cancel()
+        await asyncio.wait({sending})
+        assert heard.startswith(b"421-bye\r\n")
+        assert heard.endswith(b"\r\n421 \r\n")
+        assert len(heard) < 70_000
+
+
+async def test_many_commands_at_once_let_others_have_their_turn() -> None:
+    async with stage() as scene:
+        await scene.play("< 220 edge FTP proxy ready.")
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.ensure_future(count())
+        await scene.client.say(b"NOOP\r\n" * 2000)
+        for _ in range(2000):
+            assert await scene.client.line() == b"200 OK."
+        counting.cancel()
+        assert turns > 2000 / 32
+
+
+async def test_a_client_killed_in_an_upload_leaves_no_whole_file() -> None:
+    async with stage() as scene:
+        await scene.play(IN)
+        legs = await agree(scene, "PASV")
+        await scene.play(f"> STOR f\n{LONG}> STOR f\n{LONG}< 150 Go\n< 150 Go")
+        server, client = await legs.at_server(), await legs.at_client()
+        await client.say(b"half of it")
+        assert await server.hear() == b"half of it"
+        scene.client.close()  # as the kernel does it, in the order of descriptors
+        client.close()
+        rest, how = await server.the_rest()
+        assert (rest, how) == (b"", "reset")
+        await scene.over()
+    assert scene.methods[0] == ("STOR", "cut")
