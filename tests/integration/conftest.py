@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.integration import doors, servers
 from tests.integration.gateway import Gateway
 from tests.integration.network import Network

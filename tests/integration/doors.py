@@ -79,7 +79,7 @@ def configuration() -> str:
             SHORT,
             'idle = "2s"\nlogin_time = "2s"\nstall = "2s"',
             'connect_timeout = "2s"\nreply_timeout = "2s"',
-        )  # fmt: skip
+        )
     )
     return HEAD + "".join(tables) + RULES
 

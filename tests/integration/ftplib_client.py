@@ -13,7 +13,7 @@ Step = tuple[str, str]  # a command, and the codes, parted by blanks, that may a
 
 
 def steps(
-    dialect: str, host: str, user: str, password: str, fu: str, fp: str
+    dialect: str, host: str, *, user: str, password: str, fu: str, fp: str
 ) -> list[Step]:
     """Return the words of *dialect*, with the one reply that each may get."""
     proxy: list[Step] = []
@@ -93,7 +93,8 @@ def main(words: list[str]) -> None:
     client.mode = mode
     client.connect(gateway, int(port))
     client.set_pasv(mode in ("PASV", "EPSV"))
-    for command, codes in steps(dialect, host, user, password, fu, fp):
+    said = steps(dialect, host, user=user, password=password, fu=fu, fp=fp)
+    for command, codes in said:
         reply = client.sendcmd(command)
         if reply[:3] not in codes.split():
             sys.exit(f"{command}: {reply}")

@@ -5,7 +5,6 @@ and its files only, never by its code.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -100,10 +99,9 @@ class Gateway:
         """What it has open now."""
         kinds = {"socket": 0, "pipe": 0}
         others = 0
-        folder = f"/proc/{self.process.pid}/fd"
-        for name in os.listdir(folder):
+        for entry in Path(f"/proc/{self.process.pid}/fd").iterdir():
             try:
-                kind = os.readlink(f"{folder}/{name}").split(":")[0]
+                kind = str(entry.readlink()).split(":")[0]
             except FileNotFoundError:
                 continue
             if kind in kinds:

@@ -4,11 +4,11 @@ Not here: the runs. Invariant: for each client, every pair of two choices that m
 together is in one run at least (all-pairs testing), and the list is always the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from tests.integration import servers
+from tests.integration import doors, servers
 
 V4 = (("PASV", 4), ("EPSV", 4), ("PORT", 4), ("EPRT", 4))
 V6 = (("EPSV", 6), ("EPRT", 6))
@@ -28,6 +28,8 @@ ABLE: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = {
     "inetutils": ("A-", BOTH),
     "ftplib": ("A- B C C- D D- D1 D2- E F G I- J J1 L L3 L4", BOTH),
 }
+FAMILIES = (4, 6)
+FORMS = ("name", "address")
 BY_ADDRESS = frozenset({"curl", "lftp", "ftplib"})  # these can be told an address
 EITHER_LOGIN = frozenset("BCDFG")  # dialects for login optional as well as required
 
@@ -56,21 +58,24 @@ class Cell:
 def cells() -> Iterator[Cell]:
     """Every run of the matrix."""
     for client, (dialects, modes) in ABLE.items():
-        choices: list[tuple[object, ...]] = [
-            tuple(
-                (dialect, login)
-                for dialect in dialects.split()
-                for login in _logins(dialect)
-            ),
-            modes,
-            servers.NAMES,
-            (4, 6),
-            ("auto", "passive", "active"),
-            ("name", "address") if client in BY_ADDRESS else ("name",),
+        ways = [
+            (dialect, login)
+            for dialect in dialects.split()
+            for login in _logins(dialect)
         ]
-        for (dialect, login), (mode, family), *rest in all_pairs(choices):  # type: ignore[misc]
+        forms = FORMS if client in BY_ADDRESS else FORMS[:1]
+        columns = (ways, modes, servers.NAMES, FAMILIES, doors.DATA, forms)
+        sizes = [len(column) for column in columns]
+        for way, mode, server, outside, data, form in all_pairs(sizes):
             yield Cell(
-                client, dialect, mode, family, rest[0], rest[1], login, *rest[2:]
+                client,
+                ways[way][0],
+                *modes[mode],
+                servers.NAMES[server],
+                FAMILIES[outside],
+                ways[way][1],
+                doors.DATA[data],
+                forms[form],
             )
 
 
@@ -84,26 +89,30 @@ def _logins(dialect: str) -> tuple[str, ...]:
     return ("required",)
 
 
-def all_pairs(choices: Sequence[Sequence[object]]) -> Iterator[tuple[object, ...]]:
-    """Yield rows that hold every pair of values of two columns; the greedy way."""
-    columns = range(len(choices))
+def all_pairs(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield rows that hold every pair of values of two columns; the greedy way.
+
+    *sizes* says how many values each column has; they are numbers from 0.
+    """
+    columns = range(len(sizes))
     wanted = {
         ((one, a), (other, b))
         for one, other in combinations(columns, 2)
-        for a in range(len(choices[one]))
-        for b in range(len(choices[other]))
+        for a in range(sizes[one])
+        for b in range(sizes[other])
     }
+
+    def gain(row: Mapping[int, int], column: int, value: int) -> int:
+        """Return how many wanted pairs *value* would add to *row*."""
+        pairs = (tuple(sorted(((column, value), there))) for there in row.items())
+        return sum(pair in wanted for pair in pairs)
+
     order = sorted(wanted)
     while wanted:
         row = dict(next(pair for pair in order if pair in wanted))
         for column in columns:
             if column not in row:
-                row[column] = max(
-                    range(len(choices[column])),
-                    key=lambda value: sum(  # how many pairs it would add
-                        tuple(sorted(((column, value), there))) in wanted  # noqa: B023 - used at once
-                        for there in row.items()
-                    ),
-                )
+                gains = [gain(row, column, value) for value in range(sizes[column])]
+                row[column] = gains.index(max(gains))
         wanted -= set(combinations(sorted(row.items()), 2))
-        yield tuple(choices[column][row[column]] for column in columns)
+        yield tuple(row[column] for column in columns)

@@ -26,7 +26,7 @@ class Heard:
     line: str
 
 
-class Gone(Exception):
+class Gone(Exception):  # noqa: N818 - it is no error
     """The client closed the connection."""
 
 

@@ -169,7 +169,7 @@ class Network:
 
     @staticmethod
     def _give_hosts(namespace: Namespace) -> None:
-        """Give the namespace names of its own; ``ip netns exec`` lays them over /etc."""
+        """Give it names of its own, which ``ip netns exec`` lays over /etc."""
         folder = Path("/etc/netns", namespace.name)
         folder.mkdir(parents=True)
         lines = [

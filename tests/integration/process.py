@@ -4,6 +4,7 @@ Not here: which program. Invariant: what was started is stopped by its own numbe
 all that it started in turn, and what it printed is kept.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -66,20 +67,16 @@ class Process:
 
     def kill(self) -> None:
         """End it as ``kill -9`` does, with all its children, and reap it."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait(5)
 
     def stop(self, seconds: float = 3.0) -> None:
         """Ask it to end; after *seconds*, make it."""
         if self.status is None:
             self.signal(signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.wait(seconds)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
 
     def __enter__(self) -> Self:

@@ -193,7 +193,7 @@ def _pure_ftpd(folder: Path, root: Path, address: str) -> list[str]:
         f"{address},21",
         "-l",
         f"puredb:{base}",
-        *"-E -H -A -u 1".split(),
+        *["-E", "-H", "-A", "-u", "1"],
         "-g",
         str(folder / "pid"),
     ]

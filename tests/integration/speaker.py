@@ -32,7 +32,7 @@ class Reply:
         return "\n".join(self.lines)
 
 
-class Closed(Exception):
+class Closed(Exception):  # noqa: N818 - it may be what a test waits for
     """The other side closed the connection."""
 
 

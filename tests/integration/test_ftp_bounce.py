@@ -7,7 +7,6 @@ to that server; and a data port admits its side's peer and nobody else.
 from collections.abc import Iterator
 
 import pytest
-
 from tests.integration import doors
 from tests.integration.gateway import Gateway
 from tests.integration.nanoftpd import NanoFtpd, NanoSession, says

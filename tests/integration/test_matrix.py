@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.integration import doors, matrix
 from tests.integration.clients import CLIENTS, NEVER_STORES, SESSIONS, Call
 from tests.integration.gateway import Gateway, Record

@@ -7,7 +7,6 @@ to come from, and both sides may use the mode and the family they like.
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from tests.integration import doors
 from tests.integration.gateway import Gateway
 from tests.integration.nanoftpd import NanoFtpd
@@ -60,6 +59,7 @@ def test_the_lan_has_no_route_outside(
 @pytest.mark.parametrize("data", doors.DATA)
 @pytest.mark.parametrize(("mode", "family"), MODES)
 def test_legs(
+    *,
     mode: str,
     family: int,
     data: str,

@@ -96,7 +96,9 @@ class Running(Gateway):
     @property
     def port(self) -> int:
         """Where the door called ftp is."""
-        found = re.search(r"^ftp listens on \S+:(\d+) \(listen.ftp\)$", self.output, re.M)
+        found = re.search(
+            r"^ftp listens on \S+:(\d+) \(listen.ftp\)$", self.output, re.MULTILINE
+        )
         assert found, self.output
         return int(found[1])
 
@@ -152,7 +154,7 @@ class Running(Gateway):
     def memory(self) -> int:
         """Bytes of memory that are its own."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"^VmRSS:\s+(\d+) kB$", text, re.M)
+        found = re.search(r"^VmRSS:\s+(\d+) kB$", text, re.MULTILINE)
         assert found, text
         return int(found[1]) << 10
 
@@ -193,7 +195,7 @@ class Served:
 
     @property
     def port(self) -> int:
-        found = re.search(r"^port (\d+)$", self.process.output, re.M)
+        found = re.search(r"^port (\d+)$", self.process.output, re.MULTILINE)
         assert found
         return int(found[1])
 
@@ -257,7 +259,11 @@ def portway(folder: Path, *words: str, given: str = "") -> tuple[int, str]:
     """Run ``portway WORDS`` in *folder*; return its status and all that it prints."""
     environment = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
     return run(
-        [PORTWAY, *words], given=given, environment=environment, folder=folder, seconds=15
+        [PORTWAY, *words],
+        given=given,
+        environment=environment,
+        folder=folder,
+        seconds=15,
     )
 
 
@@ -266,7 +272,3 @@ def one_line(output: str) -> str:
     assert "Traceback" not in output, output
     [line] = output.splitlines()
     return line
-
-
-
-

@@ -87,7 +87,9 @@ def test_gateway_loses_the_records_of_the_last_second_at_most(
         killed = time.monotonic()
     gateway.start_again()
     assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
-    found = gateway.rows("SELECT path FROM records WHERE method = 'MKD' ORDER BY number")
+    found = gateway.rows(
+        "SELECT path FROM records WHERE method = 'MKD' ORDER BY number"
+    )
     kept = [str(path).rpartition("/")[2] for (path,) in found]
     assert kept == list(answered)[: len(kept)]  # each once, in order, without a gap
     must = [name for name, moment in answered.items() if moment < killed - 1.0]
@@ -158,4 +160,3 @@ def test_server_in_an_upload(loop: str, start: Start, served: Served) -> None:
     record = gateway.record_of("STOR")
     assert (record["outcome"], record["side"]) == ("cut", "server")
     gateway.nothing_left(before)
-

@@ -15,8 +15,8 @@ IN = -1  # logged in
 AGAIN = -2  # the client reads one more reply to the same command
 
 Door = Literal["none", "empty", "optional", "required", "colon"]
-"""The login that a door asks for. ``empty``: none, and the client, which sends a login
-to the proxy all the same, was given none to send. ``colon``: required, that way only."""
+"""The login that a door asks for. ``empty``: none, and the client was given no account
+for the proxy, though it sends one. ``colon``: required, and in that dialect only."""
 
 WORDS = {"u": "joe", "p": "s3cret", "fu": "fu", "fp": "fp-word"}
 SAMPLE = "sample.bin"

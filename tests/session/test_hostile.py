@@ -57,7 +57,7 @@ async def test_a_day_alone_sets_a_time_too() -> None:
 
 @pytest.mark.parametrize("command", ["FEAT", "PASV", "EPSV", "PORT 1,2,3,4,5,6"])
 async def test_a_rule_may_name_any_command_of_a_session(command: str) -> None:
-    verb = command.split()[0]
+    verb = command.split(maxsplit=1)[0]
     async with stage(rules=(rule("deny", do=f"ftp:{verb}"), EVERYTHING)) as scene:
         await scene.play(f"{IN}> {command}\n< 550 Denied by policy.")
 
