@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 QUICK := tests/unit tests/property tests/docs
-TESTS := $(QUICK) tests/net tests/relay tests/ledger tests/app tests/session \
-         tests/sequences tests/resilience tests/integration
+# The matrix of real clients and servers takes longest, so it begins first.
+TESTS := tests/integration $(QUICK) tests/net tests/relay tests/ledger tests/app \
+         tests/session tests/sequences tests/resilience
 FUZZ_SECONDS ?= 60
 
-.PHONY: run test test-quick bench lint fix docs fuzz clean
+.PHONY: run test test-quick bench lint fix docs fuzz netns clean
 
 run: $(VENV)/.run ## the gateway, on 127.0.0.1:2121, for clients of this machine
 	$(BIN)/portway serve
@@ -40,11 +41,17 @@ fuzz: $(VENV)/.test ## the parsers, FUZZ_SECONDS each
 	$(BIN)/pip install -q -e '.[fuzz]'
 	$(BIN)/python -m fuzz.run -max_total_time=$(FUZZ_SECONDS)
 
+netns: $(VENV)/.test ## a LAN, a gateway and the outside, in three network namespaces
+	$(BIN)/python -m pytest -q tests/integration/test_topology.py \
+	    tests/integration/test_ftp_bounce.py
+
 clean: ## all that the targets above have made
 	rm -rf $(VENV) .peers build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# Debian keeps what venv needs in a package of its own.
 $(VENV)/bin/python:
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/peers/python3-venv
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/python

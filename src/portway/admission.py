@@ -17,6 +17,7 @@ from portway.relay.pipes import MOST, SMALL
 # Two sockets for each session and, as most sessions are idle, two more for every second
 # one that moves data; one that finds no descriptor left is told to try again.
 DESCRIPTORS = 3
+FEW = 8  # where the table is small, pipes are few, too
 PIPES = 2 * MOST // SMALL  # the descriptors of all pipes that there can be
 RESERVED = 256 + PIPES  # for the gateway itself
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def possible(limits: Limits) -> Limits:
     The process's own bound is raised as far as the system lets it be.
     """
     soft = raise_descriptors(limits.connections * DESCRIPTORS + RESERVED)
-    most = max(1, (soft - RESERVED) // DESCRIPTORS)
+    most = max((soft - RESERVED) // DESCRIPTORS, soft // FEW, 1)
     if limits.connections <= most:
         return limits
     log.debug("limits.connections", extra={"lowered_to": most, "descriptors": soft})

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from portway.admission import Admission, possible
 from portway.config.schema import Configuration, Listener
-from portway.control import Answer, Request, listen
+from portway.control import Answer, ControlError, Request, listen
 from portway.errors import ConfigurationError, Problem
 from portway.ledger.files import LogFiles
 from portway.ledger.live import Live
@@ -93,6 +93,8 @@ class Gateway:
         self._current = Current(self._services(prepared, Doors()))
         self._sockets: dict[Endpoint, asyncio.Task[None]] = {}
         self._entrances: dict[Endpoint, Entrance] = {}
+        # what was configured (a name, any port), and what it came to
+        self._bindings: dict[Endpoint, tuple[Endpoint, ...]] = {}
         self._given = take_sockets(os.environ)
         self._sessions: Sessions | None = None
 
@@ -110,8 +112,13 @@ class Gateway:
 
     async def run(self) -> int:
         """Run until a signal says stop."""
-        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        control = await listen(self._state, self._answer)
+        try:
+            self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            control = await listen(self._state, self._answer)
+        except OSError as error:
+            if isinstance(error, ControlError):
+                raise
+            raise OSError(error.errno, error.strerror, str(self._state)) from error
         try:
             self._writer.start()
             await self._serve()
@@ -211,12 +218,15 @@ class Gateway:
 
     def _bind(self, endpoint: Endpoint) -> dict[Endpoint, socket.socket | None]:
         """Return the sockets for *endpoint*; None for one that is listened on."""
-        if endpoint in self._sockets:
-            return {endpoint: None}
+        known = self._bindings.get(endpoint, ())
+        if known and all(at in self._sockets for at in known):
+            return dict.fromkeys(known)
         if endpoint in self._given:
+            self._bindings[endpoint] = (endpoint,)
             return {endpoint: self._given.pop(endpoint)}
-        sockets = bind(endpoint)
-        return {endpoint_of(sock.getsockname()): sock for sock in sockets}
+        found = {endpoint_of(sock.getsockname()): sock for sock in bind(endpoint)}
+        self._bindings[endpoint] = tuple(found)
+        return dict(found)
 
     def _close_listeners(self) -> None:
         for task in self._sockets.values():

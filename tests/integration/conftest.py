@@ -33,7 +33,10 @@ def network() -> Iterator[Network]:
     made = Network(str(os.getpid()))
     made.sweep()
     try:
-        made.open()
+        try:
+            made.open()
+        except (RuntimeError, OSError) as error:
+            pytest.fail(f"no network namespaces: {error}", pytrace=False)
         yield made
     finally:
         made.close()
@@ -42,7 +45,8 @@ def network() -> Iterator[Network]:
 @pytest.fixture(scope="session")
 def server(network: Network, folder: Path) -> Iterator[Callable[[str], Server]]:
     """Return what gives the server of a name, started when first asked for."""
-    assert STAMP.exists(), "the Debian servers and clients: run tests/peers/install"
+    if not STAMP.exists():
+        pytest.fail("no servers and clients: run tests/peers/install", pytrace=False)
     running: dict[str, Server] = {}
 
     def get(name: str) -> Server:

@@ -4,9 +4,10 @@ Not here: what is asked of it. Invariant: it is reached by its doors, its comman
 and its files only, never by its code.
 """
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -121,6 +122,25 @@ class Gateway:
         except AssertionError as error:
             msg = f"before {before}, now {self.held}"
             raise AssertionError(msg) from error
+
+    @contextlib.contextmanager
+    def watched(self, sessions: int = 1) -> Iterator[list[Record]]:
+        """Give a list that holds, at the end, the records of what went on inside.
+
+        That is when so many *sessions* have their record, and all that they held is
+        let go.
+        """
+        self.fresh()
+        before = self.held
+        records: list[Record] = []
+        yield records
+
+        def complete(found: list[Record]) -> bool:
+            connects = [record for record in found if record["action"] == "connect"]
+            return len(connects) >= sessions
+
+        records += self.wait_for(complete, 15)
+        self.lets_go(before)
 
     def records(self) -> list[Record]:
         """Every record so far, of what has ended, in the order in which they ended."""

@@ -34,6 +34,7 @@ WAN_HOSTS = {  # the last number of the address, in either family
     "pure-ftpd": 12,
     "pyftpdlib": 13,
     "nano": 20,
+    "liar": 21,  # a server that others must not be taken for
     "third": 66,
 }
 

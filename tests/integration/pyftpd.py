@@ -7,7 +7,7 @@ from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import FTPServer
 
 
-class Handler(FTPHandler):  # type: ignore[misc] - pyftpdlib has no types
+class Handler(FTPHandler):  # type: ignore[misc]
     banner = "pyftpdlib of the tests"
     use_gmt_times = True
 

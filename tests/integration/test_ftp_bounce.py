@@ -27,7 +27,7 @@ CONTENT = b"for the client alone" * 1000
 
 @pytest.fixture
 def nano(network: Network) -> Iterator[NanoFtpd]:
-    with NanoFtpd(network.wan, wan_address("nano", 4)) as made:
+    with NanoFtpd(network.wan, wan_address("liar", 4)) as made:
         made.files["sample.bin"] = CONTENT
         yield made
         assert not made.failures
@@ -37,11 +37,10 @@ def nano(network: Network) -> Iterator[NanoFtpd]:
 def client(
     network: Network, gateway: Gateway, nano: NanoFtpd, request: pytest.FixtureRequest
 ) -> Iterator[Speaker]:
-    before = gateway.held
-    with Speaker(network.lan, INNER[request.param], doors.port("none")) as made:
+    port = doors.port("none")
+    with gateway.watched(), Speaker(network.lan, INNER[request.param], port) as made:
         made.login(f"joe@{nano.address}")
         yield made
-    gateway.lets_go(before)
 
 
 def eprt(address: str, port: int) -> str:
@@ -107,7 +106,7 @@ def test_a_server_names_a_third_party(
 
 
 def test_a_server_names_a_low_port(client: Speaker, nano: NanoFtpd) -> None:
-    nano.scripts["PASV"] = says("227 Entering Passive Mode (203,0,113,20,0,22)")
+    nano.scripts["PASV"] = says("227 Entering Passive Mode (203,0,113,21,0,22)")
     nano.scripts["EPSV"] = says("229 Entering Extended Passive Mode (|||22|)")
     mode = "EPSV" if ":" in client.peer else "PASV"
     assert client.ask(mode).code in (425, 502, 522)
@@ -156,7 +155,8 @@ def test_a_stranger_steals_no_server_port(
         session.say("226 Done")
 
     nano.scripts["RETR"] = let_a_stranger_in
-    with Speaker(network.lan, INNER[4], doors.port("none", "active")) as client:
+    port = doors.port("none", "active")
+    with gateway.watched(), Speaker(network.lan, INNER[4], port) as client:
         client.login(f"joe@{nano.address}")
         assert client.fetch("RETR sample.bin") == CONTENT
     assert stolen == ["reset"]

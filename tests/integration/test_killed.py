@@ -56,13 +56,8 @@ def enter(network: Network, address: str, port: int) -> Speaker:
     return client
 
 
-def ended(gateway: Gateway, method: str) -> Record:
-    """Wait for the records of a session; return the one of its transfer."""
-
-    def complete(records: list[Record]) -> bool:
-        return {"CONNECT", method} <= {str(record["method"]) for record in records}
-
-    records = gateway.wait_for(complete, 15)
+def only(records: list[Record], method: str) -> Record:
+    """Return the one record of *method*."""
     [transfer] = [record for record in records if record["method"] == method]
     return transfer
 
@@ -70,9 +65,8 @@ def ended(gateway: Gateway, method: str) -> Record:
 def test_server_killed_in_a_download(
     network: Network, gateway: Gateway, victim: Process
 ) -> None:
-    gateway.fresh()
-    before = gateway.held
-    with enter(network, wan_address(VICTIM, 4), doors.port("none")) as client:
+    address, port = wan_address(VICTIM, 4), doors.port("none")
+    with gateway.watched() as records, enter(network, address, port) as client:
         with client.data("RETR big.bin") as stream:
             got = 0
             while got < SOME:
@@ -83,19 +77,17 @@ def test_server_killed_in_a_download(
         assert client.reply().code == 426
         assert client.reply().code == 421
         assert client.closed()
-    transfer = ended(gateway, "RETR")
+    transfer = only(records, "RETR")
     assert transfer["outcome"] == "cut"
     assert transfer["side"] == "server"
     assert SOME <= int(str(transfer["bytes_down"])) < BIG
-    gateway.lets_go(before)
 
 
 def test_server_killed_in_an_upload(
     network: Network, gateway: Gateway, victim: Process
 ) -> None:
-    gateway.fresh()
-    before = gateway.held
-    with enter(network, wan_address(VICTIM, 4), doors.port("none")) as client:
+    address, port = wan_address(VICTIM, 4), doors.port("none")
+    with gateway.watched() as records, enter(network, address, port) as client:
         with client.data("STOR up.bin") as stream:
             for _ in range(SOME // len(PIECE)):
                 stream.sendall(PIECE)
@@ -105,10 +97,9 @@ def test_server_killed_in_an_upload(
         assert client.reply().code == 426
         assert client.reply().code == 421
         assert client.closed()
-    transfer = ended(gateway, "STOR")
+    transfer = only(records, "STOR")
     assert transfer["outcome"] == "cut"
     assert transfer["side"] == "server"
-    gateway.lets_go(before)
 
 
 @pytest.fixture
@@ -132,68 +123,63 @@ def curl_url(name: str) -> str:
 def test_client_killed_in_a_download(
     network: Network, gateway: Gateway, nano: NanoFtpd, tmp_path: Path
 ) -> None:
-    gateway.fresh()
-    before = gateway.held
-    seen: list[str] = []
+    with gateway.watched() as records:
+        seen: list[str] = []
 
-    def send_for_ever(session: NanoSession, _: str) -> None:
-        session.say("150 Here it comes")
-        with session.data() as stream:
-            try:
-                for _ in range(BIG // len(PIECE)):
-                    stream.sendall(PIECE)
-            except ConnectionError as lost:
-                seen.append(type(lost).__name__)
-                return
-        seen.append("all was taken")
+        def send_for_ever(session: NanoSession, _: str) -> None:
+            session.say("150 Here it comes")
+            with session.data() as stream:
+                try:
+                    stream.sendall(bytes(BIG))
+                except ConnectionError as lost:
+                    seen.append(type(lost).__name__)
+                    return
+            seen.append("all was taken")
 
-    nano.scripts["SIZE"] = says(f"213 {BIG}")
-    nano.scripts["RETR"] = send_for_ever
-    target = tmp_path / "down.bin"
-    curl = run_curl(network, tmp_path, "-o", str(target), curl_url("big.bin"))
-    eventually(lambda: target.exists() and target.stat().st_size > 100_000, "bytes")
-    curl.kill()
-    transfer = ended(gateway, "RETR")
+        nano.scripts["SIZE"] = says(f"213 {BIG}")
+        nano.scripts["RETR"] = send_for_ever
+        target = tmp_path / "down.bin"
+        curl = run_curl(network, tmp_path, "-o", str(target), curl_url("big.bin"))
+        eventually(lambda: target.exists() and target.stat().st_size > 100_000, "bytes")
+        curl.kill()
+    transfer = only(records, "RETR")
     assert transfer["outcome"] == "cut"
     assert transfer["side"] == "client"
     eventually(lambda: bool(seen), "the server sees it")
     assert seen[0] in ("ConnectionResetError", "BrokenPipeError")
     assert nano.ended.wait(5)
-    gateway.lets_go(before)
 
 
 def test_client_killed_in_an_upload(
     network: Network, gateway: Gateway, nano: NanoFtpd, tmp_path: Path
 ) -> None:
-    gateway.fresh()
-    before = gateway.held
-    seen: list[str] = []
-    taken = [0]
+    with gateway.watched() as records:
+        seen: list[str] = []
+        taken = [0]
 
-    def take(session: NanoSession, _: str) -> None:
-        session.say("150 Send it")
-        with session.data() as stream:
-            try:
-                while part := stream.recv(65536):
-                    taken[0] += len(part)
-            except ConnectionResetError:
-                seen.append("reset")
-                return
-        seen.append("a clean end: it would look whole")
+        def take(session: NanoSession, _: str) -> None:
+            session.say("150 Send it")
+            with session.data() as stream:
+                try:
+                    while part := stream.recv(65536):
+                        taken[0] += len(part)
+                except ConnectionResetError:
+                    seen.append("reset")
+                    return
+            seen.append("a clean end: it would look whole")
 
-    nano.scripts["STOR"] = take
-    source = tmp_path / "up.bin"
-    with source.open("wb") as big:
-        big.truncate(BIG)
-    curl = run_curl(network, tmp_path, "-T", str(source), curl_url("up.bin"))
-    eventually(lambda: taken[0] > 100_000, "bytes")
-    curl.kill()
-    transfer = ended(gateway, "STOR")
+        nano.scripts["STOR"] = take
+        source = tmp_path / "up.bin"
+        with source.open("wb") as big:
+            big.truncate(BIG)
+        curl = run_curl(network, tmp_path, "-T", str(source), curl_url("up.bin"))
+        eventually(lambda: taken[0] > 100_000, "bytes")
+        curl.kill()
+    transfer = only(records, "STOR")
     assert transfer["outcome"] == "cut"
     assert transfer["side"] == "client"
     eventually(lambda: bool(seen), "the server sees it")
     assert seen == ["reset"]
-    gateway.lets_go(before)
 
 
 @pytest.fixture

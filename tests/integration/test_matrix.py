@@ -36,12 +36,10 @@ def test_run(
     there = server(cell.server)
     call = make_call(cell, there, tmp_path)
     call.up.write_bytes(os.urandom(UPLOAD_SIZE))
-    gateway.fresh()
-    before = gateway.held
-
-    status, output = CLIENTS[cell.client](call, network.lan)
-    shown = f"{output}\n--- gateway\n{gateway.output[-3000:]}"
-    assert status == 0, shown
+    with gateway.watched(SESSIONS.get(cell.client, 1)) as records:
+        status, output = CLIENTS[cell.client](call, network.lan)
+        shown = f"{output}\n--- gateway\n{gateway.output[-3000:]}"
+        assert status == 0, shown
     assert digest(call.down) == there.sample, shown
     listing = call.folder / "listing"
     assert "sample.bin" in output + (listing.read_text() if listing.exists() else "")
@@ -50,9 +48,7 @@ def test_run(
         assert digest(stored) == digest(call.up), shown
         stored.unlink()
 
-    records = gateway.wait_for(done(cell.client))
     check(records, cell, there)
-    gateway.lets_go(before)
 
 
 def make_call(cell: Cell, there: Server, folder: Path) -> Call:
@@ -80,19 +76,6 @@ def make_call(cell: Cell, there: Server, folder: Path) -> Call:
 def goes_passive(cell: Cell) -> bool:
     """Say whether the server's side is to be passive: as asked, else as the client."""
     return cell.data == "passive" or (cell.data == "auto" and cell.mode in PASSIVE)
-
-
-def done(client: str) -> Callable[[list[Record]], bool]:
-    """Return what says when the records of a run of *client* are complete.
-
-    The record of a connection comes last.
-    """
-    sessions = SESSIONS.get(client, 1)
-
-    def complete(records: list[Record]) -> bool:
-        return sum(record["action"] == "connect" for record in records) >= sessions
-
-    return complete
 
 
 def check(records: list[Record], cell: Cell, there: Server) -> None:
@@ -145,10 +128,9 @@ def test_log_shows_every_record(
     cell = CELLS[next(iter(CELLS))]
     call = make_call(cell, server(cell.server), tmp_path)
     call.up.write_bytes(b"up")
-    gateway.fresh()
-    status, output = CLIENTS[cell.client](call, network.lan)
+    with gateway.watched(SESSIONS.get(cell.client, 1)):
+        status, output = CLIENTS[cell.client](call, network.lan)
     assert status == 0, output
-    gateway.wait_for(done(cell.client))
     known = {record["id"]: record for record in gateway.records()}
     lines = gateway.portway("log", "--json").splitlines()
     logged = {record["id"]: record for record in map(json.loads, lines)}

@@ -67,10 +67,9 @@ def test_legs(
     gateway: Gateway,
     nano: NanoFtpd,
 ) -> None:
-    before = gateway.held
-    gateway.fresh()
     outside = 6 if ":" in nano.address else 4
-    with enter(network, nano, doors.port("none", data), family) as client:
+    port = doors.port("none", data)
+    with gateway.watched() as records, enter(network, nano, port, family) as client:
         assert client.fetch("RETR sample.bin", mode) == CONTENT
         client.store("STOR up.bin", CONTENT[::-1], mode)
         assert b"up.bin" in client.fetch("LIST", mode)
@@ -91,9 +90,8 @@ def test_legs(
             assert line.split("|")[2] == OUTER[outside]
         if line.startswith("PORT "):
             assert line[5:].split(",")[:4] == OUTER[4].split(".")
-    records = gateway.wait_for(lambda found: len(found) == 6)
+    assert len(records) == 6
     assert {record["outcome"] for record in records} == {"ok"}
-    gateway.lets_go(before)
 
 
 def extended(mode: str) -> tuple[str, str]:
@@ -115,7 +113,7 @@ def test_addresses_and_ports_are_those_of_the_configuration(
             session.say("215 UNIX")  # type: ignore[attr-defined]
 
         listening["SYST"] = note_peer
-        with enter(network, nano, doors.NARROW) as client:
+        with gateway.watched(), enter(network, nano, doors.NARROW) as client:
             client.expect("SYST", 215)
             host, port = client.passive()
             assert host == ADVERTISED

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 from tests.integration.nanoftpd import NanoFtpd
-from tests.resilience.running import ADDRESS, HOME, LOOPS, MIB, Running, Served
+from tests.resilience.running import (
+    ADDRESS,
+    HOME,
+    LOOPS,
+    MIB,
+    Running,
+    Served,
+    configuration,
+)
 
 Start = Callable[..., Running]
 
@@ -28,6 +36,25 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return stack.enter_context(made)
 
         yield begin
+
+
+IMPATIENT = configuration(
+    listen='login_time = "1500ms"\nidle = "2500ms"\nstall = "1s"',
+    upstream='reply_timeout = "1s"',
+)
+
+
+@pytest.fixture(scope="module", params=LOOPS)
+def impatient(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """A gateway of little patience, for all tests of a file: see `IMPATIENT`."""
+    folder = tmp_path_factory.mktemp("impatient")
+    with Running(folder, IMPATIENT, loop=request.param) as made:
+        with NanoFtpd(HOME, ADDRESS, 0) as server, made.enter(server) as client:
+            client.expect("QUIT", 221)  # so that all that is opened once is open
+        made.record_of("CONNECT")
+        yield made
 
 
 @pytest.fixture

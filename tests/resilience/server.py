@@ -14,7 +14,7 @@ def tell(*words: object) -> None:
     sys.stdout.flush()
 
 
-class Handler(FTPHandler):
+class Handler(FTPHandler):  # type: ignore[misc]
     def on_file_sent(self, file: str) -> None:
         tell("sent", Path(file).name)
 

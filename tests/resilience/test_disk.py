@@ -1,6 +1,5 @@
-"""A disk that is full, a folder that cannot be written, and two gateways on one folder."""
+"""A disk that is full, a folder that cannot be written, two gateways on one folder."""
 
-import os
 import signal
 import socket
 import sqlite3
@@ -19,6 +18,7 @@ from tests.resilience.running import (
     MIB,
     Running,
     configuration,
+    free_port,
     one_line,
     portway,
     read_exactly,
@@ -74,7 +74,7 @@ def test_a_full_disk_stops_no_client_and_loses_nothing(
         assert gateway.output.count("ledger.failing") == 1
 
         def all_there() -> bool:
-            done = {str(one["path"]) for one in gateway.records()}
+            done = {str(one.get("path")) for one in gateway.records()}
             return {f"/{name}" for name in ["first", *names, "last"]} <= done
 
         eventually(all_there, "the records")
@@ -204,7 +204,7 @@ def test_a_second_gateway_on_one_state_folder_is_refused(
 def test_what_a_dead_gateway_left_behind_is_no_hindrance(
     loop: str, start: Start, nano: NanoFtpd
 ) -> None:
-    gateway = start(loop=loop)
+    gateway = start(configuration(port=free_port()), loop=loop)
     gateway.process.kill()
     assert (gateway.state / "control.sock").exists()
     gateway.start_again()
@@ -217,7 +217,7 @@ def test_a_control_socket_takes_whatever_is_said(loop: str, start: Start) -> Non
     gateway = start(loop=loop)
     before = gateway.held
     path = str(gateway.state / "control.sock")
-    assert os.stat(path).st_mode & 0o077 == 0
+    assert Path(path).stat().st_mode & 0o077 == 0
     for words in (b"", b"\0\xff\n", b"[]\n", b'{"command": 5}\n', b"x" * (2 * MIB)):
         with socket.socket(socket.AF_UNIX) as stream:
             stream.settimeout(5)

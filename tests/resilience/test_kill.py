@@ -151,7 +151,7 @@ def test_server_in_an_upload(loop: str, start: Start, served: Served) -> None:
     before = gateway.held
     with gateway.enter(served) as client, client.data("STOR up.bin") as stream:
         stream.sendall(bytes(MIB))
-        eventually(lambda: (served.folder / "up.bin").exists(), "it has begun")
+        eventually((served.folder / "up.bin").exists, "it has begun")
         served.process.kill()
         is_told_and_closed(client)
         with pytest.raises(ConnectionError):

@@ -17,6 +17,7 @@ from portway.model import Endpoint, IPAddress, Side
 from portway.net.poll import Poll
 
 CHUNK = 65536
+NO_RESET = struct.pack("ii", 0, 0)
 RESET = struct.pack("ii", 1, 0)  # linger on, zero seconds: close() sends a RST
 
 
@@ -308,6 +309,13 @@ class SocketStream:
             with suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.close()
+
+    def reset_if_lost(self, on: bool) -> None:  # noqa: FBT001 - a switch
+        """Let the peer see a reset, not an end, should the process die: or no more."""
+        with suppress(OSError):
+            self._sock.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, RESET if on else NO_RESET
+            )
 
     # For relay.splice, which moves bytes past us.
 

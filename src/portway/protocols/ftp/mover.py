@@ -30,6 +30,8 @@ LEG_TIME = 60.0  # for the legs to come up, once the command was sent
 LATE_LEG = 5.0  # for the server's leg, once the server said that it is done
 REPLY_AFTER_FAILURE = 10.0  # the server's own account of a failure is awaited
 REPLY_AFTER_DATA = 600.0  # slow disks sync before they say 226
+REPLY_AT_END = 0.5  # for the final reply to come, before a download's end is passed on
+MOMENT = 0.01
 LINGER = 5.0
 DRAIN = 1.0
 KNOWS_ABOR = (b"ABOR", b"abor", b"Abor")
@@ -160,14 +162,30 @@ class Transfer:
             else:
                 up = self.direction is Direction.UP
                 source, sink = (client, server) if up else (server, client)
+                sink.reset_if_lost(True)
                 await self.exchange.transfer(source, sink, up=up)
-                if up and self._control.gone:
-                    return DataEnd.CLIENT_BROKE  # its end was not meant
+                if not await self._end_is_meant(source, up=up):
+                    return DataEnd.CLIENT_BROKE if up else DataEnd.SERVER_BROKE
                 await sink.send_eof()
+                sink.reset_if_lost(False)
         except PeerError as error:
             broke_client = error.side is Side.CLIENT
             return DataEnd.CLIENT_BROKE if broke_client else DataEnd.SERVER_BROKE
         return DataEnd.WHOLE
+
+    async def _end_is_meant(self, source: SocketStream, *, up: bool) -> bool:
+        """Say whether the end of the data is no more than that.
+
+        Who is killed ends its data like one who is done, and its control connection
+        with it, a moment sooner or later. A server has its final reply to tell.
+        """
+        if up:
+            await asyncio.sleep(MOMENT)
+            return not self._control.gone
+        source.close()  # some wait for this before they reply
+        if not self._final.done():
+            await asyncio.wait({self._final}, timeout=REPLY_AT_END)
+        return self._final.done() or not self._upstream.stream.has_ended()
 
     async def _bring_legs_up(self) -> DataEnd | None:
         """Return what failed, or None."""

@@ -48,6 +48,7 @@ DATA_EXPIRED = reply(425, "The data port was not used in time.")
 ALL_SENT = reply(501, "EPSV ALL was sent.")
 EPSV_ALL_OK = reply(200, "EPSV ALL accepted.")
 USE_EPSV = reply(425, "Use EPSV on IPv6.")
+BUSY = reply(421, "The proxy has no connection to spare now.")
 NO_WAY = reply(425, "No data path to the server.")
 NO_TLS = reply(503, "TLS is not active.")
 NO_CCC = reply(534, "CCC is not allowed here.")
@@ -124,7 +125,7 @@ def not_reached(error: PortwayError, host: str) -> bytes:
     if isinstance(error, Refused):
         if error.reason in POLICY:
             return reply(530, denied(error))
-        return REFUSALS[error.reason]
+        return BUSY if error.reason is Reason.BUSY else REFUSALS[error.reason]
     if error.reason is Reason.NAME:
         return reply(530, f"Cannot resolve host {host}.")
     if isinstance(error, UpstreamError):

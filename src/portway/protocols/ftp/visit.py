@@ -381,9 +381,10 @@ class Visit:
         self._drop_path()
         moving, self._transfer = self._transfer, None
         if moving is not None:
+            broke = moving.end not in {None, DataEnd.WHOLE}  # before the session did
             moving.stop(DataEnd.CUT)
             moving.cancel()
-            if error is None or moving.over.done():
+            if error is None or broke or moving.over.done():
                 self._end_transfer(moving)
         self._permits.close(error)
         self.upstream.close()
