@@ -84,7 +84,8 @@ class Running(Gateway):
         wrap: tuple[str, ...] = (),
         users: Mapping[str, str] | None = None,
     ) -> None:
-        shell = f'{first}\nexec "$@" --loop {loop}'
+        # a gateway does not outlive a test run that was killed
+        shell = f'{first}\nexec setpriv --pdeathsig KILL "$@" --loop {loop}'
         super().__init__(
             HOME,
             folder,
@@ -122,13 +123,20 @@ class Running(Gateway):
         with closing(sqlite3.connect(path, timeout=5)) as connection:
             return connection.execute(query).fetchall()
 
-    def record_of(self, method: str) -> Mapping[str, object]:
-        """Wait for the one record of *method* since `fresh` was called; return it."""
+    def record_of(
+        self, method: str, server: "NanoFtpd | Served | None" = None
+    ) -> Mapping[str, object]:
+        """Wait for the one fresh record of *method*, at *server*; return it."""
 
-        def there(records: list[Mapping[str, object]]) -> bool:
-            return any(record["method"] == method for record in records)
+        def of(records: list[Mapping[str, object]]) -> list[Mapping[str, object]]:
+            return [
+                one
+                for one in records
+                if one["method"] == method
+                and (server is None or one["port"] == server.port)
+            ]
 
-        [record] = [one for one in self.wait_for(there) if one["method"] == method]
+        [record] = of(self.wait_for(lambda records: bool(of(records))))
         return record
 
     def says(self, word: str, seconds: float = 5.0) -> None:

@@ -86,7 +86,7 @@ def test_one_that_never_speaks(impatient: Running) -> None:
     with impatient.client() as client:
         begun = time.monotonic()
         assert str(client.reply()) == "421 Login took too long."
-        assert 1.0 < time.monotonic() - begun < 2.5
+        assert 1.0 < time.monotonic() - begun < 4
         assert client.closed()
     impatient.nothing_left(before)
 
@@ -132,7 +132,7 @@ def test_one_that_reads_none_of_its_download(
         with pytest.raises(ConnectionResetError):
             while stream.recv(65536):
                 pass
-    record = gateway.record_of("RETR")
+    record = gateway.record_of("RETR", nano)
     assert (record["outcome"], record["reason"]) == ("cut", "timeout")
     gateway.nothing_left(before)
 
@@ -152,7 +152,7 @@ def test_one_that_reads_no_replies(impatient: Running) -> None:
     gateway = impatient
     before, memory = gateway.held, gateway.memory
     with gateway.client() as client:
-        client.control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         done = threading.Event()
 
         def send() -> None:

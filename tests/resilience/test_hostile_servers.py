@@ -65,7 +65,7 @@ def test_greetings(kind: str, impatient: Running, nano: NanoFtpd) -> None:
         reply = client.ask(f"USER joe@{ADDRESS}:{nano.port}")
         assert reply.code == code, reply
         assert client.closed()
-    record = gateway.record_of("CONNECT")
+    record = gateway.record_of("CONNECT", nano)
     assert (record["outcome"], record["side"]) == ("failed", "server")
     assert gateway.memory - memory < 8 * MIB
     gateway.nothing_left(before)
@@ -167,6 +167,7 @@ def in_transfer(last: Callable[[NanoSession], None]) -> Script:
             last(session)
             with suppress(OSError):
                 stream.recv(1)
+        session.say("426 It broke")
 
     return script
 
@@ -174,7 +175,7 @@ def in_transfer(last: Callable[[NanoSession], None]) -> Script:
 IN_TRANSFER: dict[str, Callable[[NanoSession], None]] = {
     "its leave": lambda session: session.say("421 Out of order"),
     "a reset": lambda session: session.reset(),
-    "garbage": lambda session: session.send(GARBAGE),
+    "junk": lambda session: session.send(b"what?\r\n" * 40),
     "a failure": lambda session: session.say("451 Disk trouble"),
 }
 
@@ -195,7 +196,7 @@ def test_in_a_transfer(kind: str, impatient: Running, nano: NanoFtpd) -> None:
             while True:
                 codes.append(client.reply().code)
         assert codes in ([426, 421], [421], [451], [451, 421]), codes
-    record = gateway.record_of("RETR")
+    record = gateway.record_of("RETR", nano)
     assert (record["outcome"], record["side"]) == ("cut", "server")
     gateway.nothing_left(before)
     still_serves(gateway, nano)
@@ -211,7 +212,27 @@ def test_a_transfer_that_stands_still(impatient: Running, nano: NanoFtpd) -> Non
         with pytest.raises(ConnectionResetError):
             stream.recv(1)
         assert client.reply().code in {421, 426}
-    record = gateway.record_of("RETR")
+    record = gateway.record_of("RETR", nano)
     assert (record["outcome"], record["reason"]) == ("cut", "timeout")
     gateway.nothing_left(before)
     still_serves(gateway, nano)
+
+
+def test_a_refusal_before_any_byte_ends_quietly(
+    impatient: Running, nano: NanoFtpd
+) -> None:
+    def refuse(session: NanoSession, _: str) -> None:
+        session.say("150 Here it comes")
+        with session.data():
+            time.sleep(0.2)
+            session.say("550 Or not")
+            time.sleep(0.2)
+
+    gateway = impatient
+    before = gateway.held
+    nano.scripts["RETR"] = refuse
+    with gateway.enter(nano) as client, client.data("RETR big") as stream:
+        assert client.reply().code == 550
+        assert stream.recv(1) == b""  # an end, no reset
+        client.expect("NOOP", 200)
+    gateway.nothing_left(before)

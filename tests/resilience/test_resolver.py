@@ -1,5 +1,6 @@
 """Names that nobody answers for, and names that do not exist."""
 
+import os
 import signal
 import socket
 import threading
@@ -13,7 +14,8 @@ from tests.integration.nanoftpd import NanoFtpd
 from tests.resilience.running import Running
 
 Start = Callable[..., Running]
-NAME_SERVER = "127.53.53.53"
+TAG = os.getpid()
+NAME_SERVER = f"127.53.{TAG >> 8 & 255}.{TAG & 255 | 1}"  # this test process's own
 NO_SUCH_NAME = b"\x81\x83"  # RFC 1035, section 4.1.1: a response, recursion, RCODE 3
 
 
@@ -23,7 +25,6 @@ class NameServer:
     def __init__(self) -> None:
         self.asked = threading.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._socket.bind((NAME_SERVER, 53))
         self._thread = threading.Thread(target=self._answer, daemon=True)
         self._thread.start()

@@ -167,7 +167,6 @@ class Transfer:
                 if not await self._end_is_meant(source, up=up):
                     return DataEnd.CLIENT_BROKE if up else DataEnd.SERVER_BROKE
                 await sink.send_eof()
-                sink.reset_if_lost(False)
         except PeerError as error:
             broke_client = error.side is Side.CLIENT
             return DataEnd.CLIENT_BROKE if broke_client else DataEnd.SERVER_BROKE
@@ -322,6 +321,8 @@ def close_leg(leg: SocketStream | None, how: Closing) -> None:
     """Close *leg*, which may never have come up, without waiting."""
     if leg is None:
         return
+    if how in {Closing.FINISH, Closing.QUIET}:
+        leg.reset_if_lost(False)
     if how is Closing.FINISH:
         linger(leg, LINGER)
     elif how is Closing.DRAIN:

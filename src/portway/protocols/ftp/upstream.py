@@ -18,6 +18,7 @@ from portway.protocols.ftp.wire import ReplyLine, ReplyReader
 GREETING_TIME = 60.0
 GREETING_LINES = 64
 GREETING_BYTES = 8192
+GREETING_MOST = 1000  # lines, passed over or not; longer ones have no end
 CHUNK = 16384  # bytes read at a time
 UNASKED = 16  # replies that nobody waited for, then the server is odd
 FAREWELL_BYTES = 65536
@@ -85,10 +86,13 @@ class Upstream:
             if count < GREETING_LINES and len(kept) + len(line.line) < GREETING_BYTES:
                 kept += line.line
             count += 1
+            if count > GREETING_MOST:
+                raise ProtocolError(Side.SERVER, "its greeting does not end")
             if line.final and line.code >= 200:
                 self._clock.clear()
                 return Reply(line.code, bytes(kept))
-            self._clock.set(self._reply_time if line.code < 200 else GREETING_TIME)
+            if line.final:
+                self._clock.set(self._reply_time)
 
     async def _next_line(self) -> ReplyLine:
         while not self._lines:
@@ -138,6 +142,8 @@ class Upstream:
             out.append(head.take(line))
             if line.final:
                 self._end_of_reply(line.code, head, out, done)
+            elif line.code >= 200:
+                self._clock.set(self._reply_time)
         await self._flush(out, done)
 
     def _unasked_for(self, line: ReplyLine) -> None:
