@@ -6,7 +6,9 @@ BIN := $(VENV)/bin
 QUICK := tests/unit tests/property tests/docs
 # The matrix of real clients and servers takes longest, so it begins first.
 TESTS := tests/integration $(QUICK) tests/net tests/relay tests/ledger tests/app \
-         tests/session tests/sequences tests/resilience
+         tests/session tests/sequences tests/resilience/test_signals.py \
+         tests/resilience/test_reload.py tests/resilience/test_kill.py \
+         tests/resilience/test_wrong_use.py
 FUZZ_SECONDS ?= 60
 
 .PHONY: run test test-resilience test-quick bench lint fix docs fuzz netns clean

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.integration.gateway import Held
 from tests.integration.nanoftpd import NanoFtpd
 from tests.resilience.running import (
     ADDRESS,
@@ -45,16 +46,26 @@ IMPATIENT = configuration(
 
 
 @pytest.fixture(scope="module", params=LOOPS)
-def impatient(
+def shared(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
-    """A gateway of little patience, for all tests of a file: see `IMPATIENT`."""
+) -> Iterator[tuple[Running, Held]]:
+    """A gateway of little patience, see `IMPATIENT`, and what it holds at rest."""
     folder = tmp_path_factory.mktemp("impatient")
     with Running(folder, IMPATIENT, loop=request.param) as made:
+        before = made.held
         with NanoFtpd(HOME, ADDRESS, 0) as server, made.enter(server) as client:
             client.expect("QUIT", 221)  # so that all that is opened once is open
         made.record_of("CONNECT")
-        yield made
+        made.lets_go(before)
+        yield made, made.held
+
+
+@pytest.fixture
+def impatient(shared: tuple[Running, Held]) -> Running:
+    """A gateway of little patience, at rest; all tests of a file share it."""
+    gateway, at_rest = shared
+    gateway.lets_go(at_rest)
+    return gateway
 
 
 @pytest.fixture

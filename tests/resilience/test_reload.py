@@ -174,3 +174,21 @@ def test_a_log_file_that_was_renamed_is_begun_anew(
         eventually(lambda: "after" in gateway.file.read_text(), "the record")
     assert "before" in old.read_text()
     assert "after" not in old.read_text()
+
+
+@pytest.mark.parametrize("host", [ADDRESS, "localhost"])
+def test_a_door_stays_where_it_is(
+    host: str, loop: str, start: Start, nano: NanoFtpd
+) -> None:
+    """Be it written as a name, or as any port that is free."""
+    port = 0 if host == ADDRESS else free_port()
+    text = configuration(port=port).replace(f"{ADDRESS}:{port}", f"{host}:{port}")
+    gateway = start(text, loop=loop)
+    before = gateway.held
+    doors = [line for line in gateway.output.splitlines() if "listens on" in line]
+    for _ in range(3):
+        by_command(gateway)
+    at = int(doors[0].split()[3].rpartition(":")[2])
+    with HOME.connect(ADDRESS, at) as stream:
+        assert stream.recv(100).startswith(b"220 ")
+    gateway.nothing_left(before)
