@@ -189,6 +189,7 @@ class Gate:
             port=port,
             address=address,
             path=resource,
+            groups=self.identity.groups,
         )
 
     def listen(self, at: DataPorts, address: IPAddress | None = None) -> DataPort:

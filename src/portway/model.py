@@ -125,11 +125,13 @@ class Credentials:
 class Identity:
     """Who the client is to the policy; an empty *user* is nobody known.
 
-    *by* says how we know: ``password``, or empty.
+    *by* says how we know: ``password``, or empty. *groups* are those that the
+    account belongs to; the configuration may count it among others too.
     """
 
     user: str = ""
     by: str = ""
+    groups: frozenset[str] = frozenset()
 
 
 NOBODY = Identity()
@@ -139,10 +141,11 @@ NOBODY = Identity()
 class Access:
     """One question to the policy.
 
-    *client* is the client's address. *host* is what the client named (an
-    `Endpoint.host`), *address* what would be dialled, or None while nobody has
-    resolved it. *path* is absolute, shown as UTF-8 with bytes that are none as
-    ``%XX``, or empty where the method has no path.
+    *client* is the client's address, *mac* its link-layer address as the neighbour
+    table has it (``00:11:22:33:44:55``, or empty), *groups* those of the account.
+    *host* is what the client named (an `Endpoint.host`), *address* what would be
+    dialled, or None while nobody has resolved it. *path* is absolute, shown as UTF-8
+    with bytes that are none as ``%XX``, or empty where the method has no path.
     """
 
     protocol: str
@@ -154,6 +157,51 @@ class Access:
     port: int
     address: IPAddress | None = None
     path: str = ""
+    groups: frozenset[str] = frozenset()
+    mac: str = ""
+
+
+class Per(StrEnum):
+    """Whose a limit is: each of them has it for himself."""
+
+    USER = "user"  # the client's address where no user is known
+    CLIENT = "client"  # an address
+    GROUP = "group"  # the group by which the rule matched
+    RULE = "rule"  # all whom the rule allows, together
+
+
+class Period(StrEnum):
+    """What a quota is counted over, in the gateway's time zone; a week from Monday."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """So many bytes of payload in each period, both ways together."""
+
+    bytes: int
+    period: Period
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How much a rule allows each of those it is *per*; None is no bound.
+
+    *rate* is bytes a second both ways together, *up* those to the server, *down*
+    those to the client. *connections* bounds the client sessions at once, *requests*
+    the exchanges that begin in a minute.
+    """
+
+    per: Per = Per.USER
+    rate: float | None = None
+    up: float | None = None
+    down: float | None = None
+    quotas: tuple[Quota, ...] = ()
+    connections: int | None = None
+    requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +211,8 @@ class Verdict:
     *rule* is the deciding rule's name and *rule_at* its ``FILE:LINE``; both are empty
     when no rule matched. *reason* is None exactly when *allowed*. *reaches_inside*
     says that the deciding rule names the inside, the network, or the host, so that
-    an address that counts as inside may be dialled.
+    an address that counts as inside may be dialled. *limits* are what the rule sets
+    to a yes; *group* is the group by which it matched, where one of them is per group.
     """
 
     allowed: bool
@@ -172,6 +221,8 @@ class Verdict:
     reason: Reason | None = None
     because: str = ""
     reaches_inside: bool = False
+    limits: tuple[Limit, ...] = ()
+    group: str = ""
 
 
 class Record(NamedTuple):
