@@ -22,6 +22,8 @@ SETTLE_SECONDS = 3.0
 REST = 4  # looks in a row that find the same number of processes
 LOOPBACK = "127.0.0.1"
 
+_given: set[int] = set()  # ports that are meant for a program which is about to start
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -37,10 +39,13 @@ class NotStartedError(Exception):
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on just now."""
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of loopback that nobody listens on, another one each time."""
+    while True:
+        with socket.create_server((LOOPBACK, 0)) as probe:
+            port: int = probe.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def raise_file_limit() -> int:
