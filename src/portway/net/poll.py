@@ -28,6 +28,7 @@ class Poll:
 
     __slots__ = (
         "_forgets",
+        "_gone",
         "_reader",
         "_reading",
         "_sock",
@@ -50,6 +51,7 @@ class Poll:
         self.error: Exception | None = None
         self.broken: OSError | None = None
         self._sock = sock
+        self._gone: Callable[[], bool | None] | None = None
         self.loop = asyncio.get_running_loop()
         self._reader: Waiter | None = None
         self._writer: Waiter | None = None
@@ -87,6 +89,18 @@ class Poll:
         self.on_hangup = on_hangup
         if on_hangup is not None:
             self._keep_watching()
+
+    def take_over(
+        self, sock: socket.socket, gone: Callable[[], bool | None] | None
+    ) -> None:
+        """Go on for *sock*, another object on the same descriptor.
+
+        *gone* says whether its peer has ended, where that is not to be seen on the
+        descriptor; it reads and keeps all that has come, or returns None if that is
+        too much.
+        """
+        self._sock = sock
+        self._gone = gone
 
     def interrupt(self, error: Exception) -> None:
         """Wake whoever waits, to find *error*."""
@@ -132,10 +146,10 @@ class Poll:
             self._nobody_reads()
 
     def _nobody_reads(self) -> None:
-        gone = False
+        gone: bool | None = None
         if self.on_hangup is not None:
             try:
-                gone = not self._look()
+                gone = self._has_ended()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -143,6 +157,8 @@ class Poll:
                 gone = True
             if self.dropping and not gone:
                 self.loop.call_soon(self._keep_watching)
+                return
+            if self._gone is not None and gone is False:
                 return
         self.loop.remove_reader(self.fd)
         self._reading = False
@@ -154,11 +170,14 @@ class Poll:
         if not self.closed and (not self._reading or self._forgets):
             self._arm_reader()
 
-    def _look(self) -> bytes:
-        """Return what has come, empty at the peer's end; it stays if it is wanted."""
+    def _has_ended(self) -> bool | None:
+        """Look what has come; it stays, if it is wanted."""
+        # the socket's own way, past TLS if that is laid over it
         if self.dropping:
-            return self._sock.recv(DROPPED)
-        return self._sock.recv(1, socket.MSG_PEEK)
+            return not socket.socket.recv(self._sock, DROPPED)
+        if self._gone is not None:
+            return self._gone()
+        return not self._sock.recv(1, socket.MSG_PEEK)
 
     def _on_writable(self) -> None:
         writer, self._writer = self._writer, None

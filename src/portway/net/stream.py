@@ -70,19 +70,27 @@ class Stream(Protocol):
 class SocketStream:
     """A stream over *sock*, a connected socket that it owns from now on.
 
-    It must be closed: one that is forgotten is closed with a ResourceWarning.
+    It must be closed: one that is forgotten is closed with a ResourceWarning. *bare*
+    says that what is on the socket is the payload itself, so that the kernel may move
+    it. *poll* is the socket's, if it has one already.
     """
+
+    bare = True
 
     __slots__ = ("_likely", "_local", "_peer", "_poll", "_sock", "_unread", "side")
 
     def __init__(
-        self, sock: socket.socket, side: Side, peer: Endpoint | None = None
+        self,
+        sock: socket.socket,
+        side: Side,
+        peer: Endpoint | None = None,
+        poll: Poll | None = None,
     ) -> None:
         if sock.gettimeout() != 0:
             sock.setblocking(False)
         self.side = side
         self._sock = sock
-        self._poll = Poll(sock)
+        self._poll = poll or Poll(sock)
         self._unread = b""
         self._likely = True  # that there is something to read at this moment
         self._peer = peer
@@ -309,6 +317,12 @@ class SocketStream:
             with suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.close()
+
+    def detach(self) -> tuple[socket.socket, Poll]:
+        """Give the socket and its poll away; the stream is used no more."""
+        sock, poll = self._sock, self._poll
+        del self._sock, self._poll
+        return sock, poll
 
     def reset_if_lost(self, on: bool) -> None:  # noqa: FBT001 - a switch
         """Let the peer see a reset, not an end, should the process die: or no more."""
