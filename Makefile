@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 QUICK := tests/unit tests/property tests/docs
 # The matrix of real clients and servers takes longest, so it begins first.
-TESTS := tests/integration $(QUICK) tests/net tests/relay tests/ledger tests/app \
+TESTS := tests/integration $(QUICK) tests/net tests/relay tests/ledger tests/app tests/accounts \
          tests/session tests/sequences tests/resilience/test_signals.py \
          tests/resilience/test_reload.py tests/resilience/test_kill.py \
+         tests/resilience/test_kick.py \
          tests/resilience/test_wrong_use.py
 FUZZ_SECONDS ?= 60
 

@@ -21,7 +21,16 @@ from bench.peers.rivals import RIVALS
 from bench.peers.servers import vsftpd_version
 from bench.processes import raise_file_limit
 from bench.results import Report
-from bench.scenarios import bulk, growth, idle, ledger, sessions, start
+from bench.scenarios import (
+    bulk,
+    decision,
+    growth,
+    idle,
+    ledger,
+    replay,
+    sessions,
+    start,
+)
 
 SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "bulk": bulk.measure,
@@ -31,6 +40,8 @@ SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "ledger": ledger.measure,
     "start": start.measure,
     "growth": growth.measure,
+    "decision": decision.measure,
+    "replay": replay.measure,
 }
 FULL_SIZE, QUICK_SIZE = 2 << 30, 512 << 20
 PLENTY = 3  # times the bulk file: its upload lies beside it

@@ -19,12 +19,14 @@ from portway.app import loop_factory
 from portway.exchange import Exchange
 from portway.ledger.files import LogFiles
 from portway.ledger.live import Live
+from portway.ledger.retention import Retention
 from portway.ledger.store import NAME, SqliteStore
 from portway.ledger.writer import Writer
 from portway.model import Access, Action, Endpoint, Outcome
 from portway.net.doors import Doors
 from portway.net.resolve import SystemResolver
 from portway.prepare import prepare
+from portway.relay.limiter import Limiter
 from portway.relay.pipes import Pipes
 from portway.services import Door, Services, Visitor
 from portway.users.local import LocalAccounts
@@ -81,15 +83,19 @@ def main(path: Path, seconds: float) -> int:
     state = Path(prepared.configuration.gateway.state)
     state.mkdir(parents=True, exist_ok=True)
     writer = Writer(
-        SqliteStore(state / NAME), LogFiles((), None), keep=86400.0, clock=time.time
+        SqliteStore(state / NAME),
+        LogFiles((), None),
+        retention=Retention(86400.0),
+        clock=time.time,
     )
     services = Services(
         rules=prepared.rules,
-        directory=LocalAccounts(state / "accounts"),
+        directory=LocalAccounts(state / "accounts", time.time),
         sink=writer,
         live=Live(writer),
         resolver=SystemResolver(),
         pipes=Pipes(),
+        limiter=Limiter(time.time),
         doors=Doors(()),
         clock=time.time,
     )

@@ -1,7 +1,8 @@
 """Portway itself, with its policy and its ledger on.
 
 Not here: anything it is made of; it is a process like the rivals. Invariant: its
-configuration differs between scenarios only in the number of rules.
+configuration differs between scenarios only in the number of rules, and of domains in a
+list that the first of them names.
 """
 
 import importlib.metadata
@@ -13,6 +14,7 @@ from bench.peers.peer import Peer
 from bench.processes import LOOPBACK, Command
 
 FILE = "portway.toml"
+LIST = "domains.txt"
 PROGRAM = Path(sys.executable).with_name("portway")
 
 
@@ -27,7 +29,29 @@ def _rules(count: int) -> str:
     return "\n".join([*denied, last + 'then = "allow"\n'])
 
 
-def command(folder: Path, port: int, rules: int = 10) -> Command:
+def _list(folder: Path, domains: int | None) -> str:
+    """Return a list of so many *domains*, none of which a session names; and its rule.
+
+    None is no list at all.
+    """
+    if domains is None:
+        return ""
+    lines = (f"host{n}.site{n % 1000}.example.net\n" for n in range(domains))
+    with (folder / LIST).open("w", encoding="ascii") as file:
+        file.writelines(lines)
+    return f"""[list.domains]
+path = "{LIST}"
+
+[[rules]]
+name = "no listed domain"
+to = ["@domains"]
+then = "deny"
+"""
+
+
+def command(
+    folder: Path, port: int, rules: int = 10, domains: int | None = None
+) -> Command:
     """Write a configuration with so many *rules*, and return what to start."""
     configuration = folder / FILE
     configuration.write_text(
@@ -38,6 +62,7 @@ state = "{state(folder)}"
 protocol = "ftp"
 address = "{LOOPBACK}:{port}"
 
+{_list(folder, domains)}
 {_rules(rules)}""",
         encoding="utf-8",
     )

@@ -9,39 +9,45 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from portway import __version__
+from portway.administration import SIGNAL, Administration
 from portway.admission import Admission, possible
-from portway.config.schema import Configuration, Listener
-from portway.control import Answer, ControlError, Request, listen
+from portway.config.schema import Configuration
+from portway.control import Answer, Call, Control, ControlError, Status
 from portway.errors import ConfigurationError, Problem
 from portway.ledger.files import LogFiles
 from portway.ledger.live import Live
+from portway.ledger.retention import retention_of
 from portway.ledger.store import NAME as LEDGER
 from portway.ledger.store import SqliteStore
 from portway.ledger.writer import Writer
-from portway.model import Endpoint
+from portway.listeners import Listeners
 from portway.net.doors import Doors
 from portway.net.linger import close_lingering
-from portway.net.listen import bind
 from portway.net.resolve import SystemResolver
-from portway.net.stream import address_of, endpoint_of
 from portway.net.systemd import notify, take_sockets
 from portway.prepare import Prepared, prepare
-from portway.protocols.registry import PROTOCOLS
+from portway.relay.counters import NAME as QUOTAS
+from portway.relay.counters import Counters
+from portway.relay.limiter import Limiter
 from portway.relay.pipes import Pipes
-from portway.services import Current, Door, Services
-from portway.sessions import Entrance, Sessions
-from portway.users.local import NAME as ACCOUNTS
-from portway.users.local import LocalAccounts
+from portway.services import Current, Services
+from portway.sessions import Sessions
+from portway.users.roster import account_names
+from portway.users.sources import Directories
+from portway.users.turnstile import Turnstile
+from portway.watch import Watch
 
 YOUNG = 20_000  # new objects between two rounds of the collector
 WRITE_OUT_TIME = 5.0  # seconds for the ledger's last records
+KEPT = "the configuration that runs was kept"
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +58,7 @@ def serve(path: Path | None, loop: str = "auto") -> int:
     *path* None is the embedded default. *loop* is auto, asyncio or uvloop. Raises
     ConfigurationError; OSError for what the system refuses.
     """
-    prepared = prepare(path)
+    prepared = prepare(path, accounts=account_names)
     with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
         return runner.run(Gateway(path, prepared).run())
 
@@ -79,33 +85,42 @@ class Gateway:
         self._state = Path(configuration.gateway.state)
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._admission = Admission(possible(configuration.limits))
         self._resolver = SystemResolver()
         self._pipes = Pipes()
-        self._directory = LocalAccounts(self._state / ACCOUNTS)
+        clock = time.time  # noqa: TID251 - this is where clocks come from
+        self._limiter = Limiter(
+            clock,
+            zone=zone_of(configuration),
+            store=Counters(self._state / QUOTAS, clock),
+        )
+        self._directories = Directories(self._state, clock)
+        self._turnstile = Turnstile()
         self._writer = Writer(
             SqliteStore(self._state / LEDGER),
             log_files(configuration),
-            keep=configuration.ledger.keep,
+            retention=retention_of(configuration.ledger),
             clock=time.time,  # noqa: TID251 - this is where clocks come from
         )
         self._live = Live(self._writer)
         self._current = Current(self._services(prepared, Doors()))
-        self._sockets: dict[Endpoint, asyncio.Task[None]] = {}
-        self._entrances: dict[Endpoint, Entrance] = {}
-        # what was configured (a name, any port), and what it came to
-        self._bindings: dict[Endpoint, tuple[Endpoint, ...]] = {}
-        self._given = take_sockets(os.environ)
+        self._watch = Watch(self._current, prepared, self._reloading)
+        self._listeners = Listeners(take_sockets(os.environ))
         self._sessions: Sessions | None = None
+        self._administration: Administration | None = None
+        self._since = clock()
 
     def _services(self, prepared: Prepared, doors: Doors) -> Services:
         return Services(
             rules=prepared.rules,
-            directory=self._directory,
+            directory=self._directories.of(prepared.configuration.logins),
+            turnstile=self._turnstile,
             sink=self._writer,
             live=self._live,
             resolver=self._resolver,
             pipes=self._pipes,
+            limiter=self._limiter,
             doors=doors,
             clock=time.time,  # noqa: TID251 - this is where clocks come from
         )
@@ -114,45 +129,52 @@ class Gateway:
         """Run until a signal says stop."""
         try:
             self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-            control = await listen(self._state, self._answer)
+            control = Control(self._answer)
+            await control.listen(self._state)
         except OSError as error:
             if isinstance(error, ControlError):
                 raise
             raise OSError(error.errno, error.strerror, str(self._state)) from error
         try:
             self._writer.start()
+            self._limiter.start()
             await self._serve()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
-            control.close()
+            await control.close()
             await self._close()
         return 0
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            rows = tasks.create_task(self._live.run())
-            sessions = Sessions(self._current, self._admission, tasks)
-            self._sessions = sessions
+            runs = (self._live.run(), self._watch.run())
+            minders = [tasks.create_task(run) for run in runs]
+            self._sessions = sessions = Sessions(self._current, self._admission, tasks)
+            self._administration = administration = Administration(
+                self._current, sessions, reload=self._reload, status=self._status
+            )
             try:
                 self._open(self._configuration, self._current.services, sessions)
-                self._ready()
+                self._ready(
+                    lambda: tasks.create_task(self._reload_by_signal(administration))
+                )
                 await self._stopping.wait()
                 await self._drain(sessions)
             finally:
                 await sessions.cut()
-                self._close_listeners()
-                rows.cancel()
+                self._listeners.close()
+                for task in minders:
+                    task.cancel()
 
-    def _ready(self) -> None:
+    def _ready(self, reload: Callable[[], object]) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
-        if os.geteuid() == 0 and not self._only_loopback:
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        if os.geteuid() == 0 and not self._listeners.only_loopback:
             log.warning("gateway.root", extra={"cure": "run it as a user of its own"})
-        for endpoint, entrance in self._entrances.items():
-            door = entrance.door
+        for endpoint, door in self._listeners.doors():
             say(f"{door.protocol} listens on {endpoint} (listen.{door.listener})")
         # What lives as long as the gateway need not be looked at again and again, and
         # sessions make few cycles: their objects go when they end.
@@ -162,87 +184,54 @@ class Gateway:
         say("ready")
         notify("READY=1", os.environ)
 
-    @property
-    def _only_loopback(self) -> bool:
-        return all(address_of(one).is_loopback for one in self._entrances)
-
-    # Listeners.
-
     def _open(
         self, configuration: Configuration, services: Services, sessions: Sessions
     ) -> None:
         """Open what *configuration* listens on and swap *services* in, or neither.
 
-        Raises ConfigurationError. Listeners that it does not name are closed; those
-        that stay get what it says of them.
+        Raises ConfigurationError.
         """
-        wanted, fresh = self._bound(configuration)
-        doors = Doors((address_of(at), at.port) for at in wanted)
-        self._current.services = with_doors(services, doors)
-        for endpoint in [at for at in self._sockets if at not in wanted]:
-            self._sockets.pop(endpoint).cancel()
-            del self._entrances[endpoint]
-        for endpoint, listener in wanted.items():
-            entrance = make_entrance(configuration.gateway.name, listener)
-            if endpoint in fresh:
-                self._entrances[endpoint] = entrance
-                task = sessions.listen(fresh[endpoint], entrance)
-                self._sockets[endpoint] = task
-            else:
-                there = self._entrances[endpoint]
-                there.door, there.handler = entrance.door, entrance.handler
-                there.too_many = entrance.too_many
 
-    def _bound(
-        self, configuration: Configuration
-    ) -> tuple[dict[Endpoint, Listener], dict[Endpoint, socket.socket]]:
-        """Bind what is not bound yet; all of it, or nothing is left open."""
-        wanted: dict[Endpoint, Listener] = {}
-        fresh: dict[Endpoint, socket.socket] = {}
-        problems = []
-        for listener in configuration.listeners:
-            for endpoint in listener.address:
-                try:
-                    found = self._bind(endpoint)
-                except OSError as error:
-                    text = f"{endpoint}: {error.strerror or error}"
-                    problems.append(Problem(listener.where, "address", text))
-                    continue
-                wanted.update(dict.fromkeys(found, listener))
-                fresh.update({at: sock for at, sock in found.items() if sock})
-        if problems:
-            for sock in fresh.values():
-                sock.close()
-            raise ConfigurationError(tuple(problems))
-        return wanted, fresh
+        def swap(doors: Doors) -> None:
+            self._current.services = replace(services, doors=doors)
+            self._directories.settle()
 
-    def _bind(self, endpoint: Endpoint) -> dict[Endpoint, socket.socket | None]:
-        """Return the sockets for *endpoint*; None for one that is listened on."""
-        known = self._bindings.get(endpoint, ())
-        if known and all(at in self._sockets for at in known):
-            return dict.fromkeys(known)
-        if endpoint in self._given:
-            self._bindings[endpoint] = (endpoint,)
-            return {endpoint: self._given.pop(endpoint)}
-        found = {endpoint_of(sock.getsockname()): sock for sock in bind(endpoint)}
-        self._bindings[endpoint] = tuple(found)
-        return dict(found)
-
-    def _close_listeners(self) -> None:
-        for task in self._sockets.values():
-            task.cancel()
-        self._sockets.clear()
+        self._listeners.open(configuration, sessions, swap)
 
     # Reload.
 
-    async def _answer(self, request: Request) -> Answer:
-        if request.command == "reload":
-            return self._reload()
-        return Answer(done=False, lines=(f"no such command: {request.command}",))
+    async def _answer(self, call: Call) -> Answer:
+        if self._administration is None:
+            text = "the gateway is about to start; ask again"
+            return Answer(done=False, lines=(text,), fault="refused")
+        return await self._administration.answer(call)
 
-    def _reload_by_signal(self) -> None:
+    def _status(self) -> Status:
+        configuration = self._configuration
+        return Status(
+            name=configuration.gateway.name,
+            version=__version__,
+            pid=os.getpid(),
+            since=self._since,
+            configuration=configuration.path,
+            listeners=tuple(
+                f"{door.listener} {door.protocol} {at}"
+                for at, door in self._listeners.doors()
+            ),
+            rules=len(configuration.rules),
+            sessions=len(self._sessions or ()),
+            exchanges=len(self._live),
+            waiting=self._writer.pending,
+            draining=self._stopping.is_set(),
+        )
+
+    async def _reload_by_signal(self, administration: Administration) -> None:
         self._writer.reopen()
-        answer = self._reload()
+        try:
+            answer = await administration.take_anew(SIGNAL)
+        except Exception:  # a fault of ours must not end what runs
+            log.exception("gateway.reload")
+            return
         for line in answer.lines:
             log.log(
                 logging.INFO if answer.done else logging.ERROR,
@@ -250,20 +239,23 @@ class Gateway:
                 extra={"text": line},
             )
 
-    def _reload(self) -> Answer:
+    async def _reload(self) -> Answer:
         """Take the configuration anew, whole or not at all."""
-        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}", os.environ)
-        try:
-            lines = self._take_anew()
-        except ConfigurationError as error:
-            kept = "the configuration that runs was kept"
-            return Answer(done=False, lines=(*map(str, error.problems), kept))
-        finally:
-            notify("READY=1", os.environ)
+        async with self._reloading:
+            now = time.monotonic_ns() // 1000
+            notify(f"RELOADING=1\nMONOTONIC_USEC={now}", os.environ)
+            try:
+                # long lists take long to read, and clients do not wait for that
+                prepared = await asyncio.to_thread(self._watch.prepare, self._path)
+                lines = self._take_anew(prepared)
+            except ConfigurationError as error:
+                lines = (*map(str, error.problems), KEPT)
+                return Answer(done=False, lines=lines, fault="refused")
+            finally:
+                notify("READY=1", os.environ)
         return Answer(done=True, lines=lines)
 
-    def _take_anew(self) -> tuple[str, ...]:
-        prepared = prepare(self._path)
+    def _take_anew(self, prepared: Prepared) -> tuple[str, ...]:
         configuration = prepared.configuration
         if Path(configuration.gateway.state) != self._state:
             text = "cannot change while the gateway runs; restart it"
@@ -275,9 +267,13 @@ class Gateway:
         services = self._services(prepared, self._current.services.doors)
         self._open(configuration, services, self._sessions)
         self._configuration = configuration
+        self._watch.prepared = prepared
+        self._limiter.change(zone_of(configuration))
         self._admission.limits = possible(configuration.limits)
-        self._writer.change(log_files(configuration), keep=configuration.ledger.keep)
-        return (f"{len(self._sockets)} listeners, {len(configuration.rules)} rules",)
+        self._writer.change(
+            log_files(configuration), retention=retention_of(configuration.ledger)
+        )
+        return (f"{len(self._listeners)} listeners, {len(configuration.rules)} rules",)
 
     # The end.
 
@@ -289,7 +285,7 @@ class Gateway:
 
     async def _drain(self, sessions: Sessions) -> None:
         notify("STOPPING=1", os.environ)
-        self._close_listeners()
+        self._listeners.close()
         log.info("gateway.draining", extra={"sessions": len(sessions)})
         draining = asyncio.get_running_loop().create_task(
             sessions.drain(self._configuration.gateway.drain)
@@ -302,10 +298,10 @@ class Gateway:
 
     async def _close(self) -> None:
         close_lingering()
-        for sock in self._given.values():
-            sock.close()
+        self._listeners.close_given()
         await asyncio.to_thread(self._writer.close, WRITE_OUT_TIME)
-        self._directory.close()
+        await asyncio.to_thread(self._limiter.close)
+        self._directories.close()
         self._resolver.close()
         self._pipes.close()
 
@@ -316,31 +312,12 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def make_entrance(name: str, listener: Listener) -> Entrance:
-    """Return what the clients of *listener* get; *name* is the gateway's."""
-    protocol = PROTOCOLS[listener.protocol]
-    return Entrance(
-        Door(listener.name, protocol.name, protocol.port, listener.mode),
-        protocol.handler(name, listener),
-        protocol.too_many(name),
-    )
-
-
 def log_files(configuration: Configuration) -> LogFiles:
     """Return the log files that *configuration* names."""
+    return LogFiles(configuration.ledger.file, zone_of(configuration))
+
+
+def zone_of(configuration: Configuration) -> ZoneInfo | None:
+    """Return the gateway's time zone, None for the system's."""
     zone = configuration.gateway.timezone
-    return LogFiles(configuration.ledger.file, ZoneInfo(zone) if zone else None)
-
-
-def with_doors(services: Services, doors: Doors) -> Services:
-    """Return *services* that know their own *doors*."""
-    return Services(
-        rules=services.rules,
-        directory=services.directory,
-        sink=services.sink,
-        live=services.live,
-        resolver=services.resolver,
-        pipes=services.pipes,
-        doors=doors,
-        clock=services.clock,
-    )
+    return ZoneInfo(zone) if zone else None

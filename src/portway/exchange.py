@@ -8,9 +8,9 @@ one record.
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import quote
 
 from portway.errors import PortwayError, Refused
+from portway.judging import judge
 from portway.ledger.ids import new_id
 from portway.model import (
     NO_FACTS,
@@ -27,14 +27,13 @@ from portway.model import (
 from portway.net.dataport import DataPort, open_data_port
 from portway.net.dial import dial
 from portway.net.doors import is_local
-from portway.net.guard import fold, is_inside
+from portway.net.guard import fold
 from portway.net.stream import SocketStream, Stream
 from portway.policy.rules import NeedsAddress
+from portway.relay.limiter import Permit
 from portway.relay.meter import Meter
 from portway.relay.pump import pump, relay
 from portway.services import DataPorts, Services, Visitor
-
-SAFE_IN_URL = "/%!$&'()*+,;=:@~"
 
 
 class Exchange:
@@ -51,6 +50,7 @@ class Exchange:
         "_ending",
         "_facts",
         "_outcome",
+        "_permit",
         "_source",
         "_start",
         "_tick",
@@ -82,7 +82,7 @@ class Exchange:
         self.up = Meter()
         self.down = Meter()
         self.number = number
-        self.over: Callable[[], None] | None = None
+        self.over: Callable[[Exchange], None] | None = None
         self.ours: bool | None = None  # whether the address dialled is this machine's
         self.server_login = ""  # who the client is to the server
         self._visitor = visitor
@@ -96,11 +96,27 @@ class Exchange:
         self._outcome: Outcome | None = None
         self._ending: dict[str, str] = {}
         self._closed = False
+        self._permit: Permit | None = None
+
+    @property
+    def session(self) -> str:
+        """The id of its client's session."""
+        return self._visitor.session
 
     @property
     def target(self) -> tuple[str, int, IPAddress | None]:
         """Host, port, and the address dialled or to be dialled, if it is known."""
         return self.access.host, self.access.port, self.access.address
+
+    @property
+    def held_back(self) -> bool:
+        """Whether a limit, and nothing else, keeps bytes from moving just now."""
+        return self.up.waiting or self.down.waiting
+
+    @property
+    def closed(self) -> bool:
+        """Whether its record was left."""
+        return self._closed
 
     @property
     def age(self) -> float:
@@ -110,15 +126,17 @@ class Exchange:
     async def judge(self) -> None:
         """Ask the rules; resolve the name only where they read addresses.
 
-        Raises Refused if they say no, UpstreamError if the name has no address.
+        Raises Refused if they say no, or a limit that they set does; UpstreamError if
+        the name has no address.
         """
         try:
             self.verdict = self._decide(self.access)
         except NeedsAddress:
             await self._permitted()
-            return
         if not self.verdict.allowed:
             raise self._refusal()
+        if self.verdict.limits:
+            self._admit(self.verdict)
 
     def allow_also(self, action: Action) -> None:
         """Ask the rules whether the same may be done as *action*. Raises Refused."""
@@ -126,20 +144,26 @@ class Exchange:
         if not verdict.allowed:
             self.verdict = verdict
             raise self._refusal()
+        if verdict.limits and verdict.rule != self.verdict.rule:
+            self._admit(verdict, beside=self._permit)
+
+    def _admit(self, verdict: Verdict, beside: Permit | None = None) -> None:
+        """Come under the limits of *verdict*, before any byte. Raises Refused."""
+        permit = self.services.limiter.admit(
+            verdict, self.access, self._visitor.session, beside
+        )
+        self._permit = permit
+        self.up, self.down = permit.up, permit.down
+
+    def _let_go(self) -> None:
+        """Come out from under the limits."""
+        if self._permit is not None:
+            self._permit.release()
+            self._permit = None
 
     def _decide(self, access: Access) -> Verdict:
-        rules, address = self.services.rules, access.address
-        if address is None:
-            return rules.decide(access, self._start)
-        if self.services.doors.is_ours(address, access.port):
-            verdict = rules.decide(access, self._start)
-            return replace(verdict, allowed=False, reason=Reason.LOOP)
-        inside = is_inside(address)
-        ours = not inside and self._is_ours(address)
-        verdict = rules.decide(access, self._start, ours=ours)
-        if verdict.reason is Reason.DEFAULT and (inside or ours):
-            return replace(verdict, reason=Reason.INSIDE)
-        return verdict
+        services = self.services
+        return judge(services.rules, services.doors, access, self._start, self._is_ours)
 
     def _is_ours(self, address: IPAddress) -> bool:
         """Say whether *address* is this machine's; the kernel is asked once."""
@@ -187,11 +211,25 @@ class Exchange:
         )
         peer = stream.peer_address
         for address, verdict in permitted:
-            if address == peer:
-                self.verdict = verdict
+            if address == peer and verdict is not self.verdict:
+                self._judged_anew(stream, verdict)
         self.access = replace(self.access, address=peer)
         self._source = stream.local.host
         return stream
+
+    def _judged_anew(self, stream: SocketStream, verdict: Verdict) -> None:
+        """Another of the name's addresses is reached: by its rule, its limits."""
+        before, self.verdict = self.verdict, verdict
+        if (verdict.rule, verdict.limits) == (before.rule, before.limits):
+            return
+        self._let_go()
+        self.up, self.down = Meter(), Meter()
+        try:
+            if verdict.limits:
+                self._admit(verdict)
+        except Refused:
+            stream.close()
+            raise
 
     async def connect_data(
         self, at: Endpoint, *, source: IPAddress | None = None, seconds: float = 10.0
@@ -268,8 +306,10 @@ class Exchange:
         """Say how it ended.
 
         *ending* holds any of the record's ``status``, ``reason``, ``error``,
-        ``side`` and ``ended_by``.
+        ``side`` and ``ended_by``. After an ``ended_by`` nothing more is heard.
         """
+        if "ended_by" in self._ending:
+            return
         self._outcome = outcome
         self._ending.update(ending)
 
@@ -284,18 +324,28 @@ class Exchange:
         self._closed = True
         if error is not None and self._outcome is None:
             self._blame(error)
+        if self._permit is not None:
+            waited = round(self._permit.waited * 1000)
+            if waited:
+                self.note(limited_ms=str(waited))
+            self._let_go()
         services = self.services
         services.sink.take(self.record(self._outcome or Outcome.OK))
         services.live.discard(self)
         if self.over is not None:
-            self.over()
+            self.over(self)
 
     def _blame(self, error: BaseException) -> None:
         moved = self.up.bytes or self.down.bytes
         broken = Outcome.CUT if moved else Outcome.FAILED
         if isinstance(error, Refused) and not moved:
             if self.verdict.allowed:
-                self.verdict = replace(self.verdict, allowed=False, reason=error.reason)
+                self.verdict = replace(
+                    self.verdict,
+                    allowed=False,
+                    reason=error.reason,
+                    because=error.because or self.verdict.because,
+                )
             self.end(Outcome.REFUSED)
         elif isinstance(error, PortwayError):
             self.end(broken, reason=error.reason, error=error.text, side=error.side)
@@ -323,7 +373,7 @@ class Exchange:
             by=self._by,
             method=access.method,
             action=access.action.value,
-            url=self._url(),
+            url=door.url(access),
             host=access.host,
             port=access.port,
             path=access.path,
@@ -344,10 +394,3 @@ class Exchange:
             server_login=self.server_login,
             facts=self._facts or NO_FACTS,
         )
-
-    def _url(self) -> str:
-        door, access = self._visitor.door, self.access
-        host = f"[{access.host}]" if ":" in access.host else access.host
-        port = "" if access.port in (0, door.port) else f":{access.port}"
-        path = quote(access.path, safe=SAFE_IN_URL) if access.path else ""
-        return f"{door.protocol}://{host}{port}{path}"

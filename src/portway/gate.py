@@ -5,14 +5,16 @@ verdict out. Invariant: no connection to a server, and no byte of payload, witho
 exchange that was allowed.
 """
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
-from portway.errors import PeerError, Refused
+from portway.errors import PeerError, PortwayError, Refused
 from portway.exchange import Exchange
 from portway.ledger.ids import new_id
 from portway.model import (
+    NO_FACTS,
     NOBODY,
     Access,
     Action,
@@ -20,6 +22,7 @@ from portway.model import (
     Endpoint,
     Identity,
     IPAddress,
+    Outcome,
     Reason,
     Side,
 )
@@ -27,9 +30,10 @@ from portway.net.dataport import DataPort, open_data_port
 from portway.net.deadline import Deadline
 from portway.net.dial import dial
 from portway.net.guard import fold
+from portway.net.neighbours import mac_of
 from portway.net.stream import SocketStream
 from portway.services import Current, DataPorts, Door, Services, Visitor
-from portway.users.directory import Verification, normal
+from portway.users.directory import Verification, Verified
 
 T = TypeVar("T")
 
@@ -45,12 +49,19 @@ class Gate:
         "_busy",
         "_count",
         "_current",
+        "_cut_off",
         "_draining",
+        "_end",
         "_idle",
+        "_mac",
+        "_said",
         "_stream",
+        "_taken",
         "_waiting",
         "address",
         "identity",
+        "moved",
+        "since",
         "visitor",
     )
 
@@ -58,10 +69,17 @@ class Gate:
         self, current: Current, door: Door, stream: SocketStream, address: IPAddress
     ) -> None:
         services = current.services
-        self.visitor = Visitor(door, stream.peer, new_id(services.clock()))
+        self.since = services.clock()  # seconds since the epoch
+        self.visitor = Visitor(door, stream.peer, new_id(self.since))
         self.address = address
         self.identity: Identity = NOBODY
+        self._taken: Verified | None = None  # the login that stands
+        self._said = NO_FACTS  # what each of its records tells of it
+        self.moved = (0, 0)  # bytes up and down, in the exchanges that are over
+        self._end: Callable[[PortwayError], None] | None = None
+        self._cut_off: tuple[str, PortwayError] | None = None
         self._current = current
+        self._mac: str | None = None  # until a rule asks for it
         self._stream = stream
         self._count = 0
         self._busy = 0
@@ -75,29 +93,86 @@ class Gate:
         return self._current.services
 
     async def login(self, credentials: Credentials) -> Verification:
-        """Say whether the account store takes *credentials*.
+        """Say whether the account store takes *credentials*, in the address's turn.
 
         If it does, the identity of all later exchanges is the account's. A wrong
-        password leaves a record, as a refused exchange of its own; the words for an
-        unknown name may be a server's, so they leave none. Refused,
-        LOGIN_UNAVAILABLE: the store could not be asked.
+        password leaves a record, as a refused exchange of its own, and its answer
+        waits; the words for an unknown name may be a server's, so they leave none
+        until `refuse_unknown`. Raises Refused, with its record left:
+        LOGIN_UNAVAILABLE, the store could not be asked; RATE, too much was wrong.
         """
-        verified = await self.services.directory.verify(credentials)
-        if verified is Verification.OK:
-            self.identity = Identity(normal(credentials.user), "password")
-        elif verified is Verification.WRONG:
-            self.record_login(credentials.user, Reason.LOGIN_WRONG)
-        return verified
+        services, user, wait = self.services, credentials.user, 0.0
+        try:
+            async with services.turnstile.turn(self.address):
+                found = await services.directory.verify(credentials)
+                if found.verification is Verification.OK:
+                    services.turnstile.succeeded(found.user)
+                    self._take(found)
+                elif found.verification is Verification.WRONG:
+                    wait = self._login_failed(user)
+        except Refused as refused:
+            self._record_login(user, refused)
+            raise
+        await asyncio.sleep(wait)
+        return found.verification
 
-    def record_login(self, user: str, reason: Reason) -> None:
-        """Leave the record of a proxy login that was refused."""
+    async def refuse_unknown(self, user: str) -> None:
+        """Refuse the login of *user*, who is no account, as one that was wrong is."""
+        await asyncio.sleep(self._login_failed(user))
+
+    async def renew(self) -> bool:
+        """Say whether the login, if there was one, still counts.
+
+        It does not once its password was changed, or the account is off, over or gone;
+        then a record is left, all further exchanges are refused, and the session
+        should end. The groups of the identity follow those of the account.
+        """
+        taken = self._taken
+        if taken is None:
+            return True
+        renewed = await self.services.directory.renewed(taken)
+        if self._taken is not taken:
+            return True
+        if renewed is None:
+            self._record_login(taken.user, Refused(Reason.LOGIN))
+            return False
+        if renewed is not taken:
+            self._take(renewed)
+        return True
+
+    def log_out(self) -> None:
+        """Forget who the client is."""
+        self.identity, self._taken, self._said = NOBODY, None, NO_FACTS
+
+    def _take(self, login: Verified) -> None:
+        self._taken = login
+        self.identity = Identity(login.user, "password", login.groups)
+        said = {"login_source": login.source}
+        if login.groups:
+            said["groups"] = ",".join(sorted(login.groups))
+        self._said = said
+
+    def _login_failed(self, user: str) -> float:
+        """Record and count a wrong login; return the seconds that its answer waits."""
+        self._record_login(user, Refused(Reason.LOGIN_WRONG))
+        return self.services.turnstile.failed(user, self.address)
+
+    def _record_login(self, user: str, refused: Refused) -> None:
         exchange = self._exchange(self._access(Action.CONNECT, None, "LOGIN", ""))
-        exchange.note(claimed=user)
-        exchange.close(Refused(reason))
+        if user:
+            exchange.note(claimed=user)
+        exchange.close(refused)
 
     async def knows(self, user: str) -> bool:
-        """Say whether *user* may be an account of the gateway."""
-        return await self.services.directory.knows(user)
+        """Say whether *user* may be an account. Raises Refused, with its record left.
+
+        The record does not tell the name: it may be one at a server.
+        """
+        try:
+            return await self.services.directory.knows(user)
+        except Refused as refused:
+            self._record_login("", refused)
+            raise
 
     @contextlib.asynccontextmanager
     async def open(
@@ -136,8 +211,12 @@ class Gate:
         destination. Raises Refused, with its record already left, if the answer is
         no; UpstreamError if a name had to be resolved for the answer and could not.
         """
+        if not await self.renew():
+            raise Refused(Reason.LOGIN)
         access = self._access(action, destination, method, resource, within)
         exchange = self._exchange(access)
+        if self._said:
+            exchange.note(**self._said)
         if within is not None:
             exchange.server_login, exchange.ours = within.server_login, within.ours
         services = exchange.services
@@ -145,23 +224,27 @@ class Gate:
         try:
             await exchange.judge()
         except BaseException as error:
+            if self._cut_off is not None:
+                cut(exchange, *self._cut_off)
             exchange.close(error)
             raise
         services.live.add(exchange)
-        if action is not Action.CONNECT:
-            self._busy += 1
-            exchange.over = self._exchange_over
+        self._busy += action is not Action.CONNECT
+        exchange.over = self._exchange_over
         return exchange
 
     def _exchange(self, access: Access) -> Exchange:
         self._count += 1
-        return Exchange(
+        exchange = Exchange(
             self._current.services,
             self.visitor,
             access,
             number=self._count,
             by=self.identity.by if access.user else "",
         )
+        if access.mac:
+            exchange.note(mac=access.mac)
+        return exchange
 
     def _access(
         self,
@@ -190,7 +273,14 @@ class Gate:
             address=address,
             path=resource,
             groups=self.identity.groups,
+            mac=self._known_mac() if self.services.rules.reads_macs else "",
         )
+
+    def _known_mac(self) -> str:
+        """Return the client's MAC, which the kernel is asked for once."""
+        if self._mac is None:
+            self._mac = mac_of(self.address)
+        return self._mac
 
     def listen(self, at: DataPorts, address: IPAddress | None = None) -> DataPort:
         """Listen for one data connection from the client, on the address it reached.
@@ -244,12 +334,30 @@ class Gate:
         self._draining = True
         self._drain_if_quiet()
 
+    def on_end(self, end: Callable[[PortwayError], None]) -> None:
+        """Let *end* end the session, if anybody wants that, and tell the client why."""
+        self._end = end
+        if self._cut_off is not None:
+            end(self._cut_off[1])
+
+    def cut_off(self, by: str, error: PortwayError) -> None:
+        """End the session with *error*: now, or as soon as it has begun.
+
+        *by* is ``admin`` or ``reload``. Who knows its exchanges has to `cut` them.
+        """
+        self._cut_off = by, error
+        if self._end is not None:
+            self._end(error)
+
     def close(self) -> None:
         """Forget the clocks; the session is over."""
+        self._end = None
         self._idle.close()
 
-    def _exchange_over(self) -> None:
-        self._busy -= 1
+    def _exchange_over(self, exchange: Exchange) -> None:
+        up, down = self.moved
+        self.moved = up + exchange.up.bytes, down + exchange.down.bytes
+        self._busy -= exchange.access.action is not Action.CONNECT
         if self._draining:
             self._drain_if_quiet()
 
@@ -259,3 +367,14 @@ class Gate:
 
     def _idle_too_long(self) -> None:
         self._stream.interrupt(PeerError(Side.CLIENT, "idle too long", Reason.IDLE))
+
+
+def cut(exchange: Exchange, by: str, error: PortwayError) -> None:
+    """Let the record say that *by* ended *exchange*, whatever comes of it now."""
+    exchange.end(
+        Outcome.CUT,
+        reason=error.reason,
+        error=error.text,
+        side=error.side,
+        ended_by=by,
+    )

@@ -48,7 +48,7 @@ class LineReader:
 
     *limit* bounds a line without its end; *flood* what may come without a line feed.
     With *telnet*, Telnet commands are taken out and options refused; what is to be
-    answered waits in `take_answers`. ``IAC IAC`` stays as it was sent, see `decoded`.
+    answered waits in `take_answers`. ``IAC IAC`` stays as it was sent.
     """
 
     __slots__ = ("_answers", "_flood", "_held", "_length", "_limit", "_side", "_telnet")
@@ -154,11 +154,6 @@ class LineReader:
         refusal = {WILL: DONT, DO: WONT}.get(option)
         if refusal and name and len(self._answers) < ANSWERS:
             self._answers += bytes((IAC, refusal)) + name
-
-
-def decoded(line: bytes) -> bytes:
-    """Return what a Telnet line stands for: ``IAC IAC`` is one byte 0xFF."""
-    return line.replace(b"\xff\xff", b"\xff")
 
 
 _NO_UTF8 = re.compile("[\udc80-\udcff]")

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     IDLE = "idle"
     BUSY = "busy"
     DRAIN = "drain"
+    ADMIN = "admin"
     LOOP = "loop"
 
 

@@ -5,17 +5,22 @@ another one and swaps it in whole.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from portway.ledger.live import Live
 from portway.ledger.sink import Sink
-from portway.model import Endpoint
+from portway.model import Access, Endpoint
 from portway.net.doors import Doors
 from portway.net.resolve import Resolver
 from portway.policy.match import Networks
 from portway.policy.rules import Ruleset
+from portway.relay.limiter import Limiter
 from portway.relay.pipes import Pipes
 from portway.users.directory import Directory
+from portway.users.turnstile import Turnstile
+
+SAFE_IN_URL = "/%!$&'()*+,;=:@~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,10 @@ class Services:
     live: Live
     resolver: Resolver
     pipes: Pipes
+    limiter: Limiter
     doors: Doors
     clock: Callable[[], float]
+    turnstile: Turnstile = field(default_factory=Turnstile)
 
 
 class Current:
@@ -52,6 +59,13 @@ class Door:
     protocol: str
     port: int
     mode: str
+
+    def url(self, access: Access) -> str:
+        """Return the URL of what *access* asks for."""
+        host = f"[{access.host}]" if ":" in access.host else access.host
+        port = "" if access.port in (0, self.port) else f":{access.port}"
+        path = quote(access.path, safe=SAFE_IN_URL) if access.path else ""
+        return f"{self.protocol}://{host}{port}{path}"
 
 
 @dataclass(frozen=True, slots=True)

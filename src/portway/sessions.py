@@ -7,7 +7,7 @@ when its task ends, and a client is counted out when its session ends, however i
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -46,6 +46,10 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._gates)
+
+    def __iter__(self) -> Iterator[Gate]:
+        """Yield the gate of each session that goes on, the oldest first."""
+        return iter(tuple(self._gates.values()))
 
     def listen(self, sock: socket.socket, entrance: Entrance) -> asyncio.Task[None]:
         """Take clients in from *sock* until the task is cancelled."""

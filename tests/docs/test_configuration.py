@@ -1,6 +1,7 @@
 """The reference of the configuration against the schema, and every TOML block."""
 
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,20 @@ from msgspec.structs import FieldInfo, fields
 
 from portway.config.decode import decode_fields
 from portway.config.report import Report
-from portway.config.schema import Gateway, Ledger, Limits, Listener, LogFile, Rule
+from portway.config.schema import (
+    Gateway,
+    Group,
+    KeepFor,
+    Ledger,
+    Limit,
+    Limits,
+    Listener,
+    ListFile,
+    LogFile,
+    Logins,
+    Rule,
+)
+from portway.config.sources import Htpasswd, Ldap, Pam, Radius
 from portway.prepare import prepare
 from portway.protocols.ftp.settings import (
     DEFAULT_METHODS,
@@ -42,8 +56,17 @@ TABLES = {
         but=frozenset({"name", "where", "settings", "upstream"}),
     ),
     "[listen.NAME.upstream]": keys(Upstream),
+    "[list.NAME]": keys(ListFile, but=frozenset({"name", "where"})),
+    "[login]": keys(Logins, but=frozenset({"htpasswd", "ldap", "radius", "pam"})),
+    "[login.htpasswd]": keys(Htpasswd),
+    "[login.ldap]": keys(Ldap),
+    "[login.radius]": keys(Radius),
+    "[login.pam]": keys(Pam),
     "[[rules]]": keys(Rule, but=frozenset({"where", "lines"})),
-    "[ledger]": keys(Ledger, but=frozenset({"file"})),
+    "[rules.limit]": keys(Limit),
+    "[group.NAME]": keys(Group, but=frozenset({"name", "where", "lines"})),
+    "[ledger]": keys(Ledger, but=frozenset({"file", "keep_for"})),
+    "[ledger.keep_for]": keys(KeepFor),
     "[[ledger.file]]": keys(LogFile),
     "[limits]": keys(Limits),
 }
@@ -139,6 +162,7 @@ def test_a_block_loads(text: str, tmp_path: Path) -> None:
     """A block without a listener shows a part; it is read beside one."""
     if "[listen." not in text:
         text += '\n[listen.x]\nprotocol = "ftp"\naddress = "127.0.0.1:2121"\n'
+    shutil.copytree(ROOT / "examples" / "lists", tmp_path / "lists")
     path = tmp_path / "portway.toml"
     path.write_text(text, encoding="utf-8")
     prepare(path)

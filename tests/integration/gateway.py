@@ -34,7 +34,8 @@ class Gateway:
     """A running ``portway serve`` in *place*, configured by *text*.
 
     The text may say ``{state}``, the folder of its ledger, and ``{records}``, a file
-    that gets each record as a JSON line. *before* is put before its command.
+    that gets each record as a JSON line. *before* is put before its command, which is
+    *program* with its arguments.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Gateway:
         text: str,
         *,
         before: tuple[str, ...] = (),
+        program: tuple[str, ...] = (PORTWAY,),
         users: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +57,7 @@ class Gateway:
         for name, password in (users or {}).items():
             self.portway("user", "add", name, given=f"{password}\n")
         command = place.command(
-            *before, PORTWAY, "serve", "-c", str(self.configuration)
+            *before, *program, "serve", "-c", str(self.configuration)
         )
         self._command = command
         self._log = folder / "output"

@@ -10,6 +10,7 @@ from tests.ledger.records import record
 from portway.config.schema import LogFile
 from portway.ledger.files import LogFiles
 from portway.model import Outcome
+from portway.units import Size
 
 
 def names(path: Path) -> list[str]:
@@ -109,6 +110,37 @@ def test_a_reader_that_leaves_a_pipe_is_a_failure_like_others(tmp_path: Path) ->
     files.write([record(), record()])
     assert files.missed == {str(path): 2}
     files.close()
+
+
+def test_a_file_that_is_large_is_rotated(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    files = LogFiles([LogFile(path=str(path), rotate=Size(4000), rotated=3)], None)
+    given = [f"{number:04}" for number in range(60)]
+    for name in given:
+        files.write([record(id=name)])
+    files.close()
+    old = [tmp_path / f"log.{number}" for number in (3, 2, 1)]
+    found = [name for one in (*old, path) if one.exists() for name in names(one)]
+    assert found == given[-len(found) :]
+    assert len(found) >= 20
+    assert all(one.stat().st_size >= 4000 for one in old)
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        *("log", "log.1", "log.2", "log.3")
+    ]
+
+
+def test_a_file_that_cannot_be_rotated_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "log"
+    (tmp_path / "log.1" / "in the way").mkdir(parents=True)
+    files = LogFiles([LogFile(path=str(path), rotate=Size(500), rotated=1)], None)
+    given = [f"{number:04}" for number in range(9)]
+    for name in given:
+        files.write([record(id=name)])
+    files.close()
+    assert names(path) == given
+    assert set(caplog.messages) == {"logfile.failing"}
 
 
 def test_a_full_disk_is_counted(tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """The store on a real SQLite file."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.ledger.records import NOON, record
+from tests.ledger.records import record
 
 from portway.ledger import store
 from portway.ledger.store import LedgerError, SqliteStore, from_row
@@ -80,30 +79,6 @@ def test_what_was_open_when_the_gateway_died_is_lost(
     assert [(r.id, r.outcome) for r in read(path)] == [("B", "ok"), ("A", "lost")]
 
 
-def test_the_oldest_expire_in_steps_but_not_what_goes_on(
-    ledger: SqliteStore, path: Path
-) -> None:
-    ledger.write([record(n) for n in range(10)])
-    ledger.write([record(-5, outcome=Outcome.OPEN)])
-    assert ledger.expire(NOON + 7, 5) == 5
-    assert ledger.expire(NOON + 7, 5) == 2
-    assert ledger.expire(NOON + 7, 5) == 0
-    assert [r.time - NOON for r in read(path)] == [7, 8, 9, -5]
-
-
-def test_a_file_that_is_half_empty_becomes_shorter(
-    ledger: SqliteStore, path: Path
-) -> None:
-    ledger.write([record(n, error="x" * 1000) for n in range(3000)])
-    ledger.write([record(4000)])
-    while ledger.expire(NOON + 3500, 1000):
-        pass
-    pages = rows(path, "PRAGMA page_count")
-    ledger.expire(NOON, 1)
-    assert rows(path, "PRAGMA page_count") < pages
-    assert [r.time - NOON for r in read(path)] == [4000]
-
-
 def test_a_file_that_was_removed_is_begun_anew(
     ledger: SqliteStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -135,38 +110,6 @@ def test_a_batch_is_written_whole_or_not_at_all(
         other.execute("COMMIT")
     ledger.write([record(id="A"), record(id="B")])
     assert len(read(path)) == 2
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"This is no ledger at all. " * 100, "move it away"),
-        (b"SQLite format 3\0" + b"\xff" * 4096, "move it away"),
-    ],
-)
-def test_a_file_that_is_no_ledger_says_what_to_do(
-    path: Path, content: bytes, words: str
-) -> None:
-    path.parent.mkdir()
-    path.write_bytes(content)
-    with pytest.raises(LedgerError, match=words) as caught:
-        SqliteStore(path).open()
-    assert str(caught.value).startswith(f"{path}: ")
-    assert "\n" not in str(caught.value)
-    assert path.read_bytes() == content
-
-
-def test_a_ledger_that_was_damaged_says_what_to_do(
-    ledger: SqliteStore, path: Path
-) -> None:
-    ledger.write([record(n) for n in range(500)])
-    ledger.close()
-    with path.open("r+b") as file:
-        file.seek(1024)
-        file.write(os.urandom(8192))
-    again = SqliteStore(path)
-    with pytest.raises(LedgerError, match="move it away"):
-        again.open()
 
 
 def test_a_ledger_of_the_future_is_refused(ledger: SqliteStore, path: Path) -> None:

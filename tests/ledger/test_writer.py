@@ -20,6 +20,7 @@ from tests.ledger.records import NOON, record
 from portway.config.schema import LogFile
 from portway.ledger import store, writer
 from portway.ledger.files import LogFiles
+from portway.ledger.retention import Retention
 from portway.ledger.store import LedgerError, SqliteStore
 from portway.ledger.writer import Writer
 from portway.model import Outcome, Record
@@ -51,21 +52,37 @@ class Memory:
         self.rows |= {each.id: each for each in records}
         self.written.set()
 
-    def expire(self, before: float, most: int) -> int:
-        old = [each.id for each in self.rows.values() if each.time < before][:most]
+    def tend(self, retention: Retention, now: float) -> bool:
+        before = now - retention.keep
+        old = [each.id for each in self.rows.values() if each.time < before][:1000]
         for name in old:
             del self.rows[name]
-        return len(old)
+        return len(old) == 1000
 
     def close(self) -> None:
         return
+
+
+class Slow(Memory):
+    """A store on a disk that takes its time."""
+
+    waits = 0
+
+    def write(self, records: Sequence[Record]) -> None:
+        self.waits += 1
+        threading.Event().wait(0.02)
+        super().write(records)
 
 
 def make(
     into: store.Store, *files: LogFile, keep: float = 1e9, queue: int = writer.QUEUE
 ) -> Writer:
     return Writer(
-        into, LogFiles(files, None), keep=keep, clock=lambda: NOON + 100, queue=queue
+        into,
+        LogFiles(files, None),
+        retention=Retention(keep),
+        clock=lambda: NOON + 100,
+        queue=queue,
     )
 
 
@@ -132,6 +149,47 @@ async def test_new_requests_wait_while_the_queue_is_full(memory: Memory) -> None
     assert ledger.close() == 0
     assert len(memory.rows) == 10
     assert not ledger._waiting
+
+
+async def test_a_slow_disk_slows_requests_loses_nothing_and_fills_no_memory() -> None:
+    slow = Slow()
+    ledger = make(slow, queue=2000)
+    ledger.start()
+    most = 0
+    for number in range(20_000):
+        await ledger.ready()
+        ledger.take(record(number / 1000, id=f"{number:05}"))
+        most = max(most, ledger.pending)
+    assert await asyncio.to_thread(ledger.close) == 0
+    assert list(slow.rows) == [f"{number:05}" for number in range(20_000)]
+    assert slow.waits >= 18
+    # the queue, and the batch that is being written
+    assert most <= 2000 + writer.BATCH
+
+
+def test_no_line_is_lost_or_torn_while_files_are_renamed(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PACE", 0.001)
+    monkeypatch.setattr(writer, "BATCH", 50)
+    path = tmp_path / "log"
+    ledger = make(memory, LogFile(path=str(path)))
+    ledger.start()
+    given = [f"{number:05}" for number in range(20_000)]
+    renamed = 0
+    for name in given:
+        ledger.take(record(id=name))
+        if int(name) % 500 == 499 and path.exists():
+            path.rename(tmp_path / f"old-{renamed:03}")  # as logrotate does
+            ledger.reopen()
+            renamed += 1
+    assert ledger.close() == 0
+    files = sorted(tmp_path.glob("old-*"))
+    lines = b"".join(one.read_bytes() for one in [*files, path] if one.exists())
+    assert lines.endswith(b"\n")
+    assert [json.loads(line)["id"] for line in lines.splitlines()] == given
+    assert renamed >= 3
+    assert sum(one.stat().st_size > 0 for one in files) >= 3
 
 
 def test_what_has_ended_is_taken_when_the_queue_is_full(memory: Memory) -> None:
@@ -221,7 +279,7 @@ def test_after_a_reload_records_go_to_the_new_files(
     assert memory.written.wait(5)
     while not old.exists():
         threading.Event().wait(0.01)
-    ledger.change(LogFiles([LogFile(path=str(new))], None), keep=1e9)
+    ledger.change(LogFiles([LogFile(path=str(new))], None), retention=Retention(1e9))
     ledger.take(record(id="B"))
     ledger.close()
     assert [json.loads(line)["id"] for line in old.read_text().splitlines()] == ["A"]
@@ -244,8 +302,8 @@ def test_a_ledger_that_cannot_be_opened_is_an_error_at_the_start(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / store.NAME
-    path.write_bytes(b"no ledger " * 999)
-    with pytest.raises(LedgerError, match="move it away"):
+    path.mkdir()
+    with pytest.raises(LedgerError, match="Is a directory"):
         make(SqliteStore(path)).start()
 
 
@@ -268,13 +326,17 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from portway.ledger.files import LogFiles
+from portway.ledger.retention import Retention
 from portway.ledger.store import SqliteStore
 from portway.ledger.writer import Writer
 from portway.model import Outcome
 from tests.ledger.records import record
 
 ledger = Writer(
-    SqliteStore(Path(sys.argv[1])), LogFiles((), None), keep=1e12, clock=time.time
+    SqliteStore(Path(sys.argv[1])),
+    LogFiles((), None),
+    retention=Retention(1e12),
+    clock=time.time,
 )
 ledger.start()
 ledger.take(record(id="open", outcome=Outcome.OPEN))
@@ -322,13 +384,17 @@ FULL = """
 import sys, time
 from pathlib import Path
 from portway.ledger.files import LogFiles
+from portway.ledger.retention import Retention
 from portway.ledger.store import SqliteStore
 from portway.ledger.writer import Writer
 from tests.ledger.records import record
 
 folder = Path(sys.argv[1])
 ledger = Writer(
-    SqliteStore(folder / "ledger.db"), LogFiles((), None), keep=1e12, clock=time.time
+    SqliteStore(folder / "ledger.db"),
+    LogFiles((), None),
+    retention=Retention(1e12),
+    clock=time.time,
 )
 ledger.start()
 ballast = folder / "ballast"

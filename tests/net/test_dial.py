@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import errno
 import resource
 import socket
 from collections.abc import Iterator
@@ -201,3 +202,34 @@ async def test_a_broadcast_is_no_server() -> None:
     with nothing_left_open(), pytest.raises(UpstreamError) as caught:
         await dial([ip_address("255.255.255.255")], 21)
     assert caught.value.reason is Reason.UNREACHABLE
+
+
+async def test_without_descriptors_for_one_attempt_no_other_is_made(
+    monkeypatch: pytest.MonkeyPatch, refusing: int
+) -> None:
+    """Else a gateway that is full would call servers unreachable."""
+    start = module._Race._start
+
+    def start_while_there_are_some(race: module._Race, address: IPAddress) -> None:
+        if address == DEAF:
+            raise OSError(errno.EMFILE, "Too many open files")
+        start(race, address)
+
+    monkeypatch.setattr(module._Race, "_start", start_while_there_are_some)
+    with nothing_left_open(), pytest.raises(Refused) as caught:
+        await dial([HERE, DEAF, HERE6], refusing)
+    assert caught.value.reason is Reason.BUSY
+
+
+async def test_what_the_kernel_lacks_while_it_connects_is_no_fault_of_the_server(
+    monkeypatch: pytest.MonkeyPatch, refusing: int
+) -> None:
+    failed = module._Race._failed
+
+    def fail(race: module._Race, address: IPAddress, number: int) -> None:
+        failed(race, address, errno.ENOBUFS if number else number)
+
+    monkeypatch.setattr(module._Race, "_failed", fail)
+    with nothing_left_open(), pytest.raises(Refused) as caught:
+        await dial([HERE, HERE6], refusing)
+    assert caught.value.reason is Reason.BUSY

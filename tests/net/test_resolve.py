@@ -157,6 +157,50 @@ async def test_threads_and_questions_are_bounded_while_names_hang(
         assert not system._asked
 
 
+async def test_eight_names_that_hang_keep_no_other_waiting(names: Names) -> None:
+    names.hanging |= {f"{n}.slow" for n in range(8)}
+    system = SystemResolver()
+    try:
+        waiting = [asyncio.ensure_future(system.resolve(f"{n}.slow")) for n in range(8)]
+        await until(lambda: len(names.asked) == 8)
+        async with asyncio.timeout(1):
+            assert await system.resolve("one.example") == ONE
+        names.release.set()
+        await asyncio.wait(waiting)
+        assert all(one.exception() for one in waiting)
+    finally:
+        system.close()
+
+
+async def test_who_comes_when_every_thread_hangs_is_told_at_once(names: Names) -> None:
+    names.hanging |= {"1.slow", "2.slow"}
+    with resolver(workers=2, seconds=0.05) as system:
+        for host in ("1.slow", "2.slow"):
+            with pytest.raises(UpstreamError, match="does not answer"):
+                await system.resolve(host)
+        await asyncio.sleep(0.01)  # uvloop's clock ticks in milliseconds
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        with pytest.raises(UpstreamError, match="too many names") as caught:
+            await system.resolve("one.example")
+        assert loop.time() - begun < 0.04
+        assert caught.value.reason is Reason.RESOLVER
+        assert "one.example" not in system._asked
+        names.release.set()
+        await until(lambda: not system._asked)
+        assert await system.resolve("one.example") == ONE
+
+
+async def test_a_name_that_hangs_is_asked_for_once(names: Names) -> None:
+    names.hanging.add("1.slow")
+    with resolver(workers=2, seconds=0.05) as system:
+        for _ in range(3):
+            with pytest.raises(UpstreamError):
+                await system.resolve("1.slow")
+        assert names.asked == ["1.slow"]
+        assert await system.resolve("one.example") == ONE
+
+
 async def test_a_cancelled_question_is_answered_to_nobody(names: Names) -> None:
     names.hanging.add("one.example")
     with resolver() as system:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portway.errors import ProtocolError
-from portway.lines import FLOOD, LineReader, decoded, shown
+from portway.lines import FLOOD, LineReader, shown
 
 TELNET = st.sampled_from(
     b"\xff\xf4 \xff\xf2 \xff\xff \xff \xff\xfb\x01 \xff\xfd\x03 "
@@ -50,10 +50,9 @@ def test_what_is_clean_comes_out_as_it_was(lines: list[bytes], end: bytes) -> No
 
 
 @given(CLEAN)
-def test_a_line_with_every_0xff_doubled_says_what_was_meant(line: bytes) -> None:
+def test_a_line_with_every_0xff_doubled_comes_out_as_it_was(line: bytes) -> None:
     wire = line.replace(b"\xff", b"\xff\xff")
     assert LineReader(telnet=True).feed(wire + b"\r\n") == [wire]
-    assert decoded(wire) == line
 
 
 @given(st.text())

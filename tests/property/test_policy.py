@@ -1,21 +1,28 @@
 """The index against a plain scan, and patterns against a plain reading of them."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
 from itertools import product
+from random import Random
 from time import process_time
+from typing import cast
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.unit.policy.asking import MONDAY, asked, ruleset
+from tests.unit.policy.asking import MONDAY, asked, group, ruleset
 
+from portway.config import schema
+from portway.config.amounts import Count
 from portway.model import Access, Verdict
-from portway.net.guard import is_inside
+from portway.net.guard import fold, is_inside
+from portway.policy.clients import By
 from portway.policy.explain import explain
 from portway.policy.match import read_networks, read_path, read_target
-from portway.policy.rules import NO_RULE, Condition, NeedsAddress, Rule, Ruleset
+from portway.policy.rule import Condition, Rule
+from portway.policy.rules import NO_RULE, NeedsAddress, Ruleset
 from portway.policy.schedule import read_spans
 
 
@@ -23,10 +30,36 @@ def words(text: str, most: int = 3) -> st.SearchStrategy[tuple[str, ...]]:
     return st.lists(st.sampled_from(text.split()), min_size=1, max_size=most).map(tuple)
 
 
+MAC = "00:11:22:33:44:55"
+GROUPS = (
+    group("lab", "user:alice", "10.0.0.7", "group:year7"),
+    group("year7", "user:carol", f"mac:{MAC}", "group:young", "10.1.0.0/16"),
+    group("young", "fd00::/8"),
+    group("staff"),
+)
+LIMIT = (schema.Limit(connections=Count(1)),)
+EACH_GROUP = (*LIMIT, schema.Limit(connections=Count(9), per="group"))
+
+
+def with_limits(rule: Mapping[str, object]) -> dict[str, object]:
+    """Limit what is allowed: each group, where all of `who` are groups."""
+    who = cast("tuple[str, ...]", rule["who"])
+    if rule["then"] == "deny" or "user:bob" in who:
+        return {**rule}
+    each = all(word.startswith("group:") for word in who)
+    return {**rule, "limit": EACH_GROUP if each else LIMIT}
+
+
 RULES: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
     {
         "who": st.just(("*",))
-        | words("* user:alice user:bob 10.0.0.0/8 10.0.0.7 10.0.0.0-10.0.0.9 ::/0"),
+        | words("group:lab group:year7 group:young group:staff")
+        | words(
+            f"""
+            * user:alice user:bob 10.0.0.0/8 10.0.0.7 10.0.0.0-10.0.0.9 ::/0
+            group:lab group:year7 group:young group:staff mac:{MAC}
+            """
+        ),
         "do": st.just(("*",)) | words("* read write connect ftp ftp:STOR ftp:SIZE"),
         "to": words(
             """
@@ -39,8 +72,9 @@ RULES: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
         "when": st.sampled_from([(), ("Mon",), ("Sun",), ("10:00-11:00", "Fri")]),
         "then": st.sampled_from(["allow", "deny"]),
     }
-)
-RULESETS = st.lists(RULES, max_size=8).map(lambda rules: ruleset(*rules))
+).map(with_limits)
+WRITTEN = st.lists(RULES, max_size=8)
+RULESETS = WRITTEN.map(lambda rules: ruleset(*rules, groups=GROUPS))
 ADDRESSES = """
     203.0.113.7 203.0.113.8 1.1.1.1 10.0.0.1 ::ffff:10.0.0.1 fd00::1 2a00::1 127.0.0.1
 """
@@ -53,6 +87,8 @@ ACCESSES = st.builds(
     user=st.sampled_from(["", "alice", "bob", "carol"]),
     port=st.sampled_from([21, 22, 2121]),
     address=st.none() | st.sampled_from(ADDRESSES.split()),
+    groups=st.sampled_from([(), ("lab",), ("young", "other"), ("staff", "year7")]),
+    mac=st.sampled_from(["", MAC, "00:11:22:33:44:56"]),
 )
 TIMES = st.sampled_from([MONDAY, MONDAY - 86400, MONDAY - 86400 * 3, MONDAY + 7200])
 
@@ -95,6 +131,85 @@ def test_the_index_decides_as_a_scan_does(
     except NeedsAddress:
         found = None
     assert found == naive(rules, access, now)
+
+
+def is_meant(word: str, access: Access) -> bool:
+    """Say whether a word of `who` or `members` means the client, as it is written."""
+    kind, colon, name = word.partition(":")
+    members = next((group.members for group in GROUPS if group.name == name), ())
+    match kind:
+        case "*":
+            return True
+        case "user":
+            return name == access.user
+        case "mac":
+            return name == access.mac
+        case "group" if colon:
+            inside = any(is_meant(member, access) for member in members)
+            return inside or name in access.groups
+    client = fold(access.client)
+    return any(
+        client.version == net.version and client in net for net in read_networks(word)
+    )
+
+
+@given(RULESETS, ACCESSES)
+def test_clients_are_meant_as_it_is_written(rules: Ruleset, access: Access) -> None:
+    for rule in rules.rules:
+        meant = any(is_meant(word, access) for word in rule.who.text)
+        assert rule.who.include(access) is meant
+        of = [word.name for word in rule.who.words if word.by is By.GROUP]
+        first = next((name for name in of if is_meant(f"group:{name}", access)), "")
+        assert rule.who.group_of(access) == first
+
+
+def decided(rules: Ruleset, access: Access, now: float) -> Verdict | None:
+    """Return the verdict; None where the address is needed."""
+    try:
+        return rules.decide(access, now)
+    except NeedsAddress:
+        return None
+
+
+@given(RULESETS, ACCESSES, TIMES)
+def test_the_first_match_wins(rules: Ruleset, access: Access, now: float) -> None:
+    access = replace(access, address=access.address or ip_address("203.0.113.7"))
+    verdict = rules.decide(access, now)
+    matching = [rule for rule in rules.rules if rule.mismatch(access, now) is None]
+    assert verdict == (matching[0].verdict(access) if matching else NO_RULE)
+    assert verdict.limits == (matching[0].limits if matching else ())
+
+
+@given(WRITTEN, WRITTEN, ACCESSES, TIMES)
+def test_a_rule_below_never_changes_a_decision_above(
+    above: list[dict[str, object]],
+    below: list[dict[str, object]],
+    access: Access,
+    now: float,
+) -> None:
+    before = decided(ruleset(*above, groups=GROUPS), access, now)
+    after = decided(ruleset(*above, *below, groups=GROUPS), access, now)
+    if before is None:  # the rules below may need the address, too, but not give it
+        assert after is None
+    elif before.rule and (before.allowed or access.address is not None):
+        assert after == before
+    elif before.rule and after is not None:
+        assert not after.allowed
+
+
+@given(
+    RULESETS,
+    st.lists(st.tuples(ACCESSES, TIMES), min_size=2, max_size=12),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_requests_never_changes_a_verdict(
+    rules: Ruleset, requests: list[tuple[Access, float]], chance: Random
+) -> None:
+    fresh = [decided(Ruleset(rules.rules, rules.zone), *one) for one in requests]
+    places = [*range(len(requests)), *range(len(requests))]
+    chance.shuffle(places)
+    for place in places:
+        assert decided(rules, *requests[place]) == fresh[place]
 
 
 @given(RULESETS, ACCESSES, TIMES)

@@ -82,6 +82,7 @@ class Running(Gateway):
         loop: str = "uvloop",
         first: str = "",
         wrap: tuple[str, ...] = (),
+        program: tuple[str, ...] = (PORTWAY,),
         users: Mapping[str, str] | None = None,
     ) -> None:
         # a gateway does not outlive a test run that was killed
@@ -91,6 +92,7 @@ class Running(Gateway):
             folder,
             text or configuration(),
             before=(*wrap, "sh", "-ec", shell, "sh"),
+            program=program,
             users=users,
         )
 

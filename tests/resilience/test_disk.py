@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.integration.gateway import PORTWAY
 from tests.integration.nanoftpd import NanoFtpd
-from tests.integration.process import eventually, run
+from tests.integration.process import Process, eventually, run
 from tests.resilience.running import (
     ADDRESS,
     HOME,
@@ -160,13 +160,64 @@ head -c 65536 /dev/zero >"{state}/ballast" || true"""
     assert "full" in line or "No space left" in line
 
 
-def test_a_ledger_that_is_none(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    state.mkdir()
-    (state / "ledger.db").write_bytes(b"garbage! " * 1000)
-    status, output = serve(tmp_path, state_at(state))
-    assert status == 1
-    assert "move it away" in one_line(output)
+def test_a_ledger_that_is_none_is_set_aside_aloud(
+    loop: str, start: Start, nano: NanoFtpd, tmp_path: Path
+) -> None:
+    state = tmp_path / "gateway/state"
+    state.mkdir(parents=True)
+    garbage = b"garbage! " * 1000
+    (state / "ledger.db").write_bytes(garbage)
+    gateway = start(loop=loop)
+    gateway.says("ledger.damaged")
+    [old] = state.glob("ledger.db.corrupt-*")
+    assert old.read_bytes() == garbage
+    assert old.name in gateway.output
+    with gateway.enter(nano) as client:
+        client.expect("MKD new", 257)
+    assert gateway.record_of("MKD")["outcome"] == "ok"
+    told = gateway.portway("log", "--json", "--method", "ADMIN")
+    assert old.name in told
+
+
+def test_who_follows_goes_on_with_the_ledger_after_a_damaged_one(
+    loop: str, start: Start, nano: NanoFtpd
+) -> None:
+    gateway = start(configuration(port=free_port()), loop=loop)
+    state = gateway.state
+    with gateway.enter(nano) as client:
+        client.expect("MKD before", 257)
+        made = "SELECT 1 FROM records WHERE method = 'MKD'"
+        eventually(lambda: bool(gateway.rows(made)), "its row")
+    with following(gateway) as follower:
+        gateway.process.kill()
+        for name in ("ledger.db", "ledger.db-wal"):
+            with (state / name).open("r+b") as file:
+                file.write(bytes(100))
+        gateway.start_again()
+        assert gateway.output.count("ledger.damaged") == 2
+        assert len(list(state.glob("ledger.db.corrupt-*"))) >= 2
+        with gateway.enter(nano) as client:
+            for number in range(20):
+                client.expect(f"MKD after-{number}", 257)
+        eventually(lambda: "/after-19" in follower.output, "what follows")
+        found = follower.output
+    assert found.count("/after-") == 20
+    assert found.count("/before") == 1
+
+
+def following(gateway: Running) -> Process:
+    """Return ``portway log --follow`` once it has shown what there is."""
+    words = [
+        "log",
+        "-c",
+        str(gateway.configuration),
+        "--follow",
+        "--format",
+        "combined",
+    ]
+    process = Process([PORTWAY, *words], gateway.state / "follower")
+    eventually(lambda: "/before" in process.output, "what was there")
+    return process
 
 
 def test_a_port_that_is_taken_is_named_with_its_line(tmp_path: Path) -> None:

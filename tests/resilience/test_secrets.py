@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.integration import forgiving
 from tests.integration.nanoftpd import NanoFtpd
 from tests.integration.speaker import Speaker
 from tests.resilience.running import ADDRESS, Running, configuration
@@ -55,7 +56,7 @@ def test_no_password_is_left_anywhere(login: str, start: Start, nano: NanoFtpd) 
         listen=f'login = "{login}"\nmethods = {methods}',
         more='[[ledger.file]]\npath = "{state}/xferlog"\nformat = "xferlog"',
     )
-    gateway = start(text, users={"alice": PROXY_PASSWORD})
+    gateway = start(text, users={"alice": PROXY_PASSWORD}, program=forgiving.PROGRAM)
     at = f"{ADDRESS}:{nano.port}"
     for number, lines in enumerate(LOGINS):
         if login == "none" and ":" in lines[0].replace("{at}", ""):

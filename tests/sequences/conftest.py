@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.integration import forgiving
 from tests.integration.gateway import Gateway
 from tests.integration.network import Place
 from tests.integration.process import run
@@ -111,6 +112,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     text = HEAD + doors
     with (
         Server(heard, files) as server,
-        Gateway(place, folder, text, before=before, users=users),
+        Gateway(
+            place,
+            folder,
+            text,
+            before=before,
+            program=forgiving.PROGRAM,
+            users=users,
+        ),
     ):
         yield Stage(place, ports, server, bool(before))

@@ -1,6 +1,6 @@
 """Every client's way to its server, word for word, through a running gateway.
 
-Those that must fail are walked all at once, since a wrong password costs a second.
+Those that must fail are walked all at once; what they cost is another matter.
 """
 
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ from tests.session.peers import Ended, Peer, Port, call
 from tests.wires import listener, port_of
 
 from portway.admission import Admission
-from portway.config.schema import Limits, Listener, Login, Rule
+from portway.config.schema import Group, Limits, Listener, Login, Rule
 from portway.errors import Refused, UpstreamError
 from portway.ledger.live import Live
 from portway.model import Credentials, Endpoint, IPAddress, Outcome, Reason, Record
@@ -31,10 +31,11 @@ from portway.net.listen import prepare
 from portway.policy.compile import compile_rules
 from portway.protocols.ftp.protocol import PROTOCOL
 from portway.protocols.ftp.settings import FtpSettings, Upstream
+from portway.relay.limiter import Limiter
 from portway.relay.pipes import Pipes
 from portway.services import Current, Door, Services
 from portway.sessions import Entrance, Sessions
-from portway.users.directory import Verification
+from portway.users.directory import UNKNOWN, Directory, Verification, Verified
 
 COLUMN = 12  # blanks before what belongs to the server
 
@@ -45,17 +46,27 @@ class Accounts:
     def __init__(self, accounts: dict[str, str | None]) -> None:
         self._accounts = accounts
 
-    async def verify(self, credentials: Credentials) -> Verification:
+    async def verify(self, credentials: Credentials) -> Verified:
         if credentials.user not in self._accounts:
-            return Verification.UNKNOWN
+            return UNKNOWN
         password = self._accounts[credentials.user]
         if password is None:
             raise Refused(Reason.LOGIN_UNAVAILABLE)
-        right = password == credentials.password
-        return Verification.OK if right else Verification.WRONG
+        if password != credentials.password:
+            return Verified(Verification.WRONG, source="stage")
+        return Verified(Verification.OK, credentials.user, source="stage")
 
     async def knows(self, user: str) -> bool:
         return user in self._accounts
+
+    def forget(self, user: str) -> None:
+        del self._accounts[user]
+
+    async def renewed(self, verified: Verified) -> Verified | None:
+        return verified if verified.user in self._accounts else None
+
+    def close(self) -> None:
+        return
 
 
 class Names:
@@ -260,7 +271,9 @@ async def stage(
     *,
     login: Login = "none",
     rules: tuple[Rule, ...] = (EVERYTHING,),
+    groups: tuple[Group, ...] = (),
     accounts: dict[str, str | None] | None = None,
+    directory: Directory | None = None,
     server: str = "127.0.0.1",
     client: str = "127.0.0.1",
     upstream: Upstream | None = None,
@@ -271,7 +284,7 @@ async def stage(
     Names: ``ftp.test`` and ``other.test`` are the server's.
     """
     ruleset, problems = compile_rules(
-        rules, timezone="UTC", protocols={"ftp": PROTOCOL.methods}
+        rules, timezone="UTC", protocols={"ftp": PROTOCOL.methods}, groups=groups
     )
     assert not problems
     shelf, clock, pipes = Shelf(), Clock(), Pipes()
@@ -281,11 +294,12 @@ async def stage(
         endpoint = Endpoint(client, port_of(sock))
         services = Services(
             rules=ruleset,
-            directory=Accounts(accounts or {}),
+            directory=directory or Accounts(accounts or {}),
             sink=shelf,
             live=Live(shelf),
             resolver=Names({"ftp.test": server, "other.test": server}),
             pipes=pipes,
+            limiter=Limiter(clock),
             doors=Doors([(ip_address(client), endpoint.port)]),
             clock=clock,
         )

@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+from ipaddress import ip_network
 from typing import Literal
 
 import pytest
-from tests.session.moving import IN, LONG, agree, begin, move
+from tests.session.moving import IN, LONG, agree, begin, move, offered
 from tests.session.peers import Peer
-from tests.session.stage import stage
+from tests.session.stage import rule, stage
 from tests.wires import listener, port_of
 
+from portway.errors import Refused
+from portway.model import Reason
+from portway.net.stream import SocketStream
 from portway.protocols.ftp.settings import Upstream
 
 PAYLOAD = bytes(range(256)) * 4096
@@ -265,7 +269,7 @@ async def test_abor_after_the_data_before_226() -> None:
         await move(server, client, b"data")
         await scene.play(f"""
 > ABOR
-{LONG}> \xff\xf4\xff\xf2ABOR
+{LONG}> ABOR
 {LONG}< 226 Done
 {LONG}< 225 None
 < 226 Done
@@ -614,6 +618,144 @@ async def test_an_unknown_verb_that_moves_data(up: bool) -> None:
         assert got == PAYLOAD[:1000]
         await scene.play(f"{LONG}< 226 Done\n< 226 Done")
     assert scene.methods[0] == ("XGET", "ok")
+
+
+async def test_legs_of_an_unknown_verb_are_reset_if_we_are_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, bool]] = []
+    reset_if_lost = SocketStream.reset_if_lost
+
+    def note(stream: SocketStream, on: bool) -> None:
+        asked.append((stream.side.value, on))
+        reset_if_lost(stream, on)
+
+    monkeypatch.setattr(SocketStream, "reset_if_lost", note)
+    async with stage() as scene:
+        await scene.play(IN)
+        legs = await agree(scene, "PASV")
+        await scene.play(f"> XGET f\n{LONG}> XGET f\n{LONG}< 150 Hi\n< 150 Hi")
+        client, server = await legs.at_client(), await legs.at_server()
+        await server.say(b"data")
+        assert await client.hear() == b"data"
+        assert set(asked) == {("client", True), ("server", True)}
+        server.end()
+        client.end()
+        await scene.play(f"{LONG}< 226 Done\n< 226 Done")
+    assert asked[2:] == [("client", False), ("server", False)]
+
+
+async def test_the_address_in_the_reply_is_dialled_where_the_door_says_so() -> None:
+    upstream = Upstream(pasv_address="reply")
+    async with stage(upstream=upstream) as scene:
+        port = scene.listen("127.0.0.5")
+        await scene.play(f"{IN}> PASV\n{LONG}> PASV\n{LONG}< 227 ({port.as_port})")
+        offered_port = offered(await scene.client.line())
+        await scene.play(f"> RETR f\n{LONG}> RETR f")
+        server = await port.accept()
+        scene.keep(server)
+        client = await scene.call(V4, offered_port)
+        await scene.play(f"{LONG}< 150 Hi\n< 150 Hi")
+        await move(server, client, b"data")
+        await scene.play(f"{LONG}< 226 Done\n< 226 Done")
+
+
+async def test_the_address_in_the_reply_must_be_one_that_the_rules_allow() -> None:
+    upstream = Upstream(pasv_address="reply")
+    async with stage(upstream=upstream, rules=(rule(to="127.0.0.1"),)) as scene:
+        port = scene.listen("127.0.0.5")
+        await scene.play(f"{IN}> PASV\n{LONG}> PASV\n{LONG}< 227 ({port.as_port})")
+        await scene.play(f"< 227 ...\n> RETR f\n{LONG}> RETR f")
+        assert await port.nobody_comes()
+        denied = "425 No data path to the server: denied by policy."
+        await scene.play(f"{LONG}> \xff\xf4\xff\xf2ABOR\n< {denied}")
+
+
+OTHER = ip_network("127.0.0.9/32")
+
+
+async def test_who_else_may_make_the_clients_data_connection() -> None:
+    async with stage(data_peers=(OTHER,)) as scene:
+        await scene.play(IN)
+        legs = await agree(scene, "PASV")
+        client = await scene.call(V4, legs.client.number, "127.0.0.9")
+        await scene.play(f"> RETR f\n{LONG}> RETR f\n{LONG}< 150 Hi\n< 150 Hi")
+        await move(await legs.at_server(), client, b"data")
+        await scene.play(f"{LONG}< 226 Done\n< 226 Done")
+
+
+@pytest.mark.parametrize("admitted", [True, False])
+async def test_who_else_may_make_the_servers_data_connection(admitted: bool) -> None:
+    upstream = Upstream(data="active", data_peers=(OTHER,) if admitted else ())
+    async with stage(upstream=upstream) as scene:
+        await scene.play(IN)
+        legs = await agree(scene, "PASV")
+        client = await legs.at_client()
+        await scene.play(f"> RETR f\n{LONG}> RETR f\n{LONG}< 150 Hi\n< 150 Hi")
+        if admitted:
+            server = await scene.call(V4, legs.server.number, "127.0.0.9")
+        else:
+            with contextlib.suppress(ConnectionResetError):  # as quick as that
+                stranger = await scene.call(V4, legs.server.number, "127.0.0.9")
+                assert await stranger.the_rest() == (b"", "reset")
+            server = await legs.at_server()
+        await move(server, client, b"data")
+        await scene.play(f"{LONG}< 226 Done\n< 226 Done")
+
+
+async def test_the_port_that_clients_are_dialled_from() -> None:
+    with listener() as free:
+        port = port_of(free)
+    async with stage(active_port=port) as scene:
+        await scene.play(IN)
+        client, server = await begin(scene, "RETR f", "PORT")
+        assert client.sock.getpeername() == (V4, port)
+        await move(server, client, b"data")
+        await scene.play(f"{LONG}< 226 Done\n< 226 Done")
+
+
+async def test_without_descriptors_for_a_leg_it_is_the_gateways_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def dial(*_: object, **__: object) -> SocketStream:
+        raise Refused(Reason.BUSY)
+
+    async with stage() as scene:
+        await scene.play(IN)
+        await agree(scene, "PASV")
+        monkeypatch.setattr("portway.exchange.dial", dial)
+        await scene.play(f"""
+> RETR f
+{LONG}> RETR f
+{LONG}> \xff\xf4\xff\xf2ABOR
+< 425 No data connection to spare now.
+{LONG}< 425 Cannot
+{LONG}< 225 ABOR ok
+""")
+    record = scene.records[0]
+    assert (record.outcome, record.side) == ("failed", "gateway")
+    assert record.reason == "busy"
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_drain_in_a_transfer(in_time: bool) -> None:
+    async with stage() as scene:
+        await scene.play(IN)
+        client, server = await begin(scene, "RETR f")
+        await server.say(b"data")
+        assert await client.hear() == b"data"
+        drain = scene.sessions.drain(5 if in_time else 0.1)
+        draining = asyncio.get_running_loop().create_task(drain)
+        if in_time:
+            assert await client.silent()
+            await move(server, client, b" and more")
+            await scene.play(f"{LONG}< 226 Done\n< 226 Done")
+        else:
+            assert await client.the_rest() == (b"", "reset")
+            assert await server.the_rest() == (b"", "reset")
+        await scene.play(f"< 421 edge is closing.\nended\n{LONG}ended")
+        await draining
+    assert scene.methods[0] == ("RETR", "ok" if in_time else "cut")
 
 
 async def test_no_free_port() -> None:

@@ -10,7 +10,7 @@ ACCOUNTS: dict[str, str | None] = {"fu": "fp"}
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portway.protocols.ftp.session.WRONG_PASSWORD", 0.01)
+    monkeypatch.setattr("portway.users.guessing.DELAYS", (0.01,))
 
 
 SERVER_ASKED = """

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from tests.session.moving import IN, LONG, agree
+from tests.session.peers import Peer
 from tests.session.stage import EVERYTHING, rule, stage
 
 SECRET = (rule("deny", name="secret", to=("ftp.test/secret/**",)), EVERYTHING)
@@ -104,7 +105,75 @@ async def test_many_commands_at_once_let_others_have_their_turn() -> None:
         assert turns > 2000 / 32
 
 
-async def test_a_client_killed_in_an_upload_leaves_no_whole_file() -> None:
+@pytest.mark.parametrize("line", [b"\n", b"\r\n", b" \r\n", b"\0\r\n", b"\x80\r\n"])
+async def test_lines_without_end_of_which_none_is_a_command(line: bytes) -> None:
+    async with stage() as scene:
+        await scene.play("< 220 edge FTP proxy ready.\n> NOOP\n< 200 OK.")
+        await scene.client.say(line * 64 + b"NOOP\r\n" + line * 65)
+        for _ in range(64):
+            assert (await scene.client.line())[:2] == b"50"
+        await scene.play("< 200 OK.")
+        for _ in range(64):
+            assert (await scene.client.line())[:2] == b"50"
+        await scene.play("< 421 Lines came in, and no command among them.\nended")
+
+
+async def test_a_client_that_does_not_read_is_not_read_either() -> None:
+    """Nothing piles up in between, whoever sends: the kernel's buffers are all."""
+    async with stage() as scene:
+        await scene.play(f"{IN}> HELP\n{LONG}> HELP")
+        assert scene.server is not None
+        sent = await as_much_as_goes(scene.server, b"214-Help\r\n", b" line\r\n" * 9000)
+        assert sent < 32 << 20
+        rest = asyncio.ensure_future(scene.client.the_rest())
+        await scene.server.say(b"\r\n214 End\r\n")
+        scene.server.close()
+        heard, _ = await rest
+        assert heard.endswith(b"214 End\r\n421 Server closed the connection.\r\n")
+        assert len(heard) > sent
+
+
+async def test_a_client_that_only_asks_is_waited_for_and_then_left() -> None:
+    async with stage(idle=0.5) as scene:
+        await scene.play("< 220 edge FTP proxy ready.")
+        sent = await as_much_as_goes(scene.client, b"", b"HELP\r\n" * 9000)
+        assert sent < 32 << 20
+        await scene.over()
+
+
+async def as_much_as_goes(peer: Peer, first: bytes, piece: bytes) -> int:
+    """Send *piece* again and again until nobody takes more; return how much went."""
+    await peer.say(first)
+    loop = asyncio.get_running_loop()
+    sent = 0
+    try:
+        while True:
+            rest = memoryview(piece)
+            while rest:
+                try:
+                    count = peer.sock.send(rest)
+                except BlockingIOError:
+                    async with asyncio.timeout(0.3):
+                        await writable(peer, loop)
+                    continue
+                sent += count
+                rest = rest[count:]
+            await asyncio.sleep(0)
+    except (TimeoutError, ConnectionError):
+        return sent
+
+
+async def writable(peer: Peer, loop: asyncio.AbstractEventLoop) -> None:
+    ready = asyncio.Event()
+    loop.add_writer(peer.sock, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_writer(peer.sock)
+
+
+@pytest.mark.parametrize("first", ["control", "data"])
+async def test_a_client_killed_in_an_upload_leaves_no_whole_file(first: str) -> None:
     async with stage() as scene:
         await scene.play(IN)
         legs = await agree(scene, "PASV")
@@ -112,8 +181,9 @@ async def test_a_client_killed_in_an_upload_leaves_no_whole_file() -> None:
         server, client = await legs.at_server(), await legs.at_client()
         await client.say(b"half of it")
         assert await server.hear() == b"half of it"
-        scene.client.close()  # as the kernel does it, in the order of descriptors
-        client.close()
+        ends = (scene.client, client)  # closed in the order of their numbers
+        for end in ends if first == "control" else reversed(ends):
+            end.close()
         rest, how = await server.the_rest()
         assert (rest, how) == (b"", "reset")
         await scene.over()

@@ -396,6 +396,52 @@ async def test_a_greeting_of_many_lines() -> None:
 """)
 
 
+ANONYMOUS = [
+    ("anonymous", "me@example.org", "me@example.org"),
+    ("FTP", "x" * 1000, "x" * 256),
+    ("ftp", "", None),
+    ("joe", "s3cret", None),
+]
+
+
+@pytest.mark.parametrize(("user", "password", "address"), ANONYMOUS)
+@pytest.mark.parametrize("way", ["driven", "spoken", "replayed"])
+async def test_records_know_the_address_of_anonymous_clients_and_no_password(
+    user: str, password: str, address: str | None, way: str
+) -> None:
+    told = password if password or way == "driven" else "anonymous@"
+    said = f" {password}" if password else ""
+    heard = f" {told}" if told else ""
+    at_server = f"""
+{LONG}> USER {user}
+{LONG}< 331 go
+{LONG}> PASS{heard}
+{LONG}< 230 In
+"""
+    before = {
+        "driven": f"> USER {user}@{{at}}\n{LONG}< 220 Hi\n{LONG}> USER {user}\n"
+        f"{LONG}< 331 go\n< 331-Hi\n< 331 go\n> PASS{said}\n{LONG}> PASS{heard}\n"
+        f"{LONG}< 230 In\n< 230 In",
+        "spoken": f"> USER {user}\n< 331 ...\n> PASS{said}\n< 230 ...\n> ACCT {{at}}\n"
+        f"{LONG}< 220 Hi{at_server}< 230-Hi\n< 230 In",
+        "replayed": f"> USER {user}\n< 331 ...\n> PASS{said}\n< 230 ...\n"
+        f"> OPEN {{at}}\n{LONG}< 220 Hi\n< 220 Hi\n> NOOP{at_server}"
+        f"{LONG}> NOOP\n{LONG}< 200 ok\n"
+        "< 200 ok",
+    }[way]
+    if way == "spoken" and not password:
+        before = before.replace(f"PASS{heard}", "PASS")
+    if way == "replayed" and not password and address is None:
+        address = "anonymous@"
+    async with stage() as scene:
+        await scene.play("< 220 edge FTP proxy ready.")
+        await scene.play(before)
+        await scene.play(f"> DELE x\n{LONG}> DELE x\n{LONG}< 250 ok\n< 250 ok")
+    for record in scene.records:
+        assert record.facts.get("anonymous") == address
+        assert "s3cret" not in repr(record)
+
+
 async def test_332_goes_on_with_acct() -> None:
     async with stage() as scene:
         await scene.play(f"""{HELLO}

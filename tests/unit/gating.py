@@ -15,6 +15,7 @@ from portway.model import IPAddress, Reason
 from portway.net.doors import Doors
 from portway.policy.compile import compile_rules
 from portway.protocols.ftp.protocol import PROTOCOL
+from portway.relay.limiter import Limiter
 from portway.relay.pipes import Pipes
 from portway.services import Current, Door, Services
 
@@ -45,6 +46,8 @@ class Ground:
     def __init__(self, *rules: Rule, names: Names, doors: Doors) -> None:
         self.shelf, self.clock, self.names = Shelf(), Clock(), names
         self.pipes = Pipes()
+        self.limiter = Limiter(self.clock)
+        self.accounts = Accounts({"alice": "right", "down": None})
         self.live = Live(self.shelf)
         self.current = Current(self.services(*rules, doors=doors))
         self.wire = Wire()
@@ -57,11 +60,12 @@ class Ground:
         assert not problems
         return Services(
             rules=compiled,
-            directory=Accounts({"alice": "right", "down": None}),
+            directory=self.accounts,
             sink=self.shelf,
             live=self.live,
             resolver=self.names,
             pipes=self.pipes,
+            limiter=self.limiter,
             doors=doors,
             clock=self.clock,
         )

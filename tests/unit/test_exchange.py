@@ -9,9 +9,20 @@ from tests.session.stage import rule
 from tests.unit.gating import ALL, HERE, OUTSIDE, Ground, Names, ground
 from tests.wires import Wire, listener, port_of
 
+from portway.config.amounts import Count
+from portway.config.schema import Limit
 from portway.errors import PeerError, Refused, UpstreamError
 from portway.exchange import Exchange
-from portway.model import Action, Endpoint, Outcome, Reason, Record, Side
+from portway.model import (
+    Action,
+    Endpoint,
+    Outcome,
+    Period,
+    Quota,
+    Reason,
+    Record,
+    Side,
+)
 from portway.net.doors import Doors
 from portway.services import DataPorts
 
@@ -344,3 +355,89 @@ async def test_no_source_address_of_the_other_family_is_used() -> None:
         with pytest.raises(UpstreamError, match="family"):
             await exchange.connect(source=ip_address("::1"))
         exchange.close()
+
+
+# Limits.
+
+
+def sessions(most: int) -> tuple[Limit, ...]:
+    return (Limit(connections=Count(most)),)
+
+
+def members(place: Ground) -> dict[str, int]:
+    """How many sessions hold an account, by its rule."""
+    accounts = place.limiter._accounts.values()
+    return {one.key.rule: len(one.sessions) for one in accounts if one.sessions}
+
+
+async def test_a_limit_is_held_from_the_yes_to_the_record() -> None:
+    with ground(rule(name="few", limit=sessions(1))) as place:
+        exchange = await place.gate.begin(Action.CONNECT, Endpoint("ftp.test", 21))
+        assert members(place) == {"few": 1}
+        exchange.close()
+        exchange.close()
+        assert members(place) == {}
+
+
+async def test_a_limit_that_refuses_leaves_the_record_of_a_refusal() -> None:
+    quota = Limit(quota=(Quota(100, Period.DAY),))
+    with ground(rule(name="little", limit=(quota,))) as place:
+        at = Endpoint("ftp.test", 21)
+        first = await place.gate.begin(Action.CONNECT, at)
+        await first.down.leave(100)
+        first.down.moved(100)
+        with pytest.raises(Refused, match="quota used up: 100 B a day"):
+            await place.gate.begin(Action.CONNECT, at)
+        refused = only(place)
+        assert (refused.verdict, refused.reason, refused.rule) == (
+            "deny",
+            "quota",
+            "little",
+        )
+        assert refused.because.startswith("quota used up")
+        first.close()
+
+
+async def test_the_address_that_is_reached_decides_whose_limits_hold(
+    server: socket.socket,
+) -> None:
+    """Of two addresses, the first cannot be reached; the second has its own rule."""
+    rules = (
+        rule(name="one", to="127.0.0.9/32", limit=sessions(5)),
+        rule(name="other", to="127.0.0.1/32", limit=sessions(1)),
+    )
+    names = Names(ftp=("127.0.0.9", "127.0.0.1"))
+    with ground(*rules, names=names) as place:
+        at = Endpoint("ftp.test", port_of(server))
+        exchange = await place.gate.begin(Action.CONNECT, at)
+        assert members(place) == {"one": 1}
+        (await exchange.connect()).close()
+        assert exchange.verdict.rule == "other"
+        assert members(place) == {"other": 1}
+        another = await place.gate.begin(Action.CONNECT, at)
+        (await another.connect()).close()  # the same session
+        exchange.close()
+        another.close()
+        assert members(place) == {}
+
+
+async def test_as_another_action_the_limits_of_its_rule_hold_too(
+    server: socket.socket,
+) -> None:
+    def quota(size: int) -> tuple[Limit, ...]:
+        return (Limit(quota=(Quota(size, Period.DAY),)),)
+
+    reading = rule(name="reading", do="read", limit=quota(100))
+    with ground(reading, rule(name="rest", limit=quota(1000))) as place:
+        exchange = await connected(place, server)
+        exchange.allow_also(Action.WRITE)
+        assert members(place) == {"rest": 1}
+        exchange.allow_also(Action.READ)
+        assert await exchange.up.leave(5000) == 100
+        exchange.up.moved(100)
+        assert {one.rule: one.used for one in place.limiter.usage()} == {
+            "reading": 100,
+            "rest": 100,
+        }
+        exchange.close()
+        assert members(place) == {}

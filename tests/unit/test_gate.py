@@ -128,6 +128,33 @@ async def test_a_store_that_is_down_is_neither_right_nor_wrong() -> None:
             await place.gate.login(Credentials("down", "x"))
         assert caught.value.reason is Reason.LOGIN_UNAVAILABLE
         assert place.gate.identity == NOBODY
+        (record,) = place.shelf.records
+        assert (record.reason, record.facts["claimed"]) == ("login-unavailable", "down")
+
+
+async def test_a_name_that_is_no_account_is_refused_like_a_wrong_password() -> None:
+    with ground() as place:
+        begun = asyncio.get_running_loop().time()
+        await place.gate.refuse_unknown("joe")
+        assert asyncio.get_running_loop().time() - begun > 0.9
+        (record,) = place.shelf.records
+        assert (record.reason, record.facts["claimed"]) == ("login-wrong", "joe")
+
+
+async def test_a_login_that_counts_no_more_opens_nothing() -> None:
+    with ground() as place:
+        await place.gate.login(Credentials("alice", "right"))
+        assert await place.gate.renew()
+        place.accounts.forget("alice")
+        assert not await place.gate.renew()
+        with pytest.raises(Refused) as caught:
+            await place.gate.begin(Action.READ, SERVER)
+        assert caught.value.reason is Reason.LOGIN
+        found = [(one.reason, one.facts["claimed"]) for one in place.shelf.records]
+        assert found == [("login", "alice")] * 2
+        place.gate.log_out()
+        (await place.gate.begin(Action.READ, SERVER)).close()
+        assert place.shelf.records[-1].user == ""
 
 
 # Waiting, idling, draining.

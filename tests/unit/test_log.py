@@ -24,6 +24,27 @@ def test_what_a_peer_said_breaks_no_line() -> None:
     assert r"\r\n2026-01-01" in text
 
 
+def test_what_acts_on_a_terminal_is_escaped() -> None:
+    text = line("event", peer="a\x9b2J\x7f\u202eb\u2028c", other="caf\udce9")
+    assert text.endswith(r'peer="a\u009b2J\u007f\u202eb\u2028c" other="caf%E9"')
+
+
+def test_a_value_that_json_does_not_know() -> None:
+    assert line("event", what={1, 2}).endswith("what=[1,2]")
+    assert 'what="<class' in line("event", what=int)
+
+
+def test_a_trace_cannot_be_forged() -> None:
+    nothing: dict[str, str] = {}
+    try:
+        nothing["a\x1b[2J\n2026-01-01 error forged\u202e"]
+    except KeyError:
+        text = line("session.failed", exc_info=sys.exc_info())
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert all(one.startswith("  ") for one in text.splitlines()[1:])
+
+
 def test_a_trace_is_indented() -> None:
     try:
         int("bad")

@@ -10,10 +10,13 @@ import click
 
 from portway.cli.common import WRONG_USAGE, config_option, json_option, print_json
 from portway.config.checks import is_loopback
-from portway.config.schema import Configuration, Listener
-from portway.errors import ConfigurationError
+from portway.config.schema import Configuration, Group, Listener
+from portway.errors import ConfigurationError, Problem
 from portway.policy.explain import describe
+from portway.policy.lists import NamedList
+from portway.policy.review import review
 from portway.prepare import Prepared, prepare
+from portway.users.roster import account_names
 
 LOGIN = {
     "none": "no login to the proxy",
@@ -28,7 +31,7 @@ LOGIN = {
 def check(path: Path | None, *, as_json: bool) -> int:
     """Validate the configuration; say what it means, or all that is wrong."""
     try:
-        prepared = prepare(path)
+        prepared = prepare(path, accounts=names_here)
     except ConfigurationError as error:
         if not as_json:
             raise
@@ -37,26 +40,90 @@ def check(path: Path | None, *, as_json: bool) -> int:
                 {"problem": problem.text, "key": problem.key, "where": problem.where}
             )
         return WRONG_USAGE
+    warnings = (*strangers(path, prepared), *review(prepared.rules))
     rules = describe(prepared.rules)
     if as_json:
         _print_objects(prepared, rules)
+        for one in warnings:
+            print_json({"warning": one.text, "key": one.key, "where": one.where})
     else:
-        _print_words(prepared.configuration, rules)
+        _print_words(prepared, rules)
+        _print_warnings(warnings)
     return 0
 
 
-def _print_words(configuration: Configuration, rules: list[str]) -> None:
+def names_here(configuration: Configuration) -> frozenset[str] | None:
+    """Return the names of all accounts, if the gateway has ever run here."""
+    there = Path(configuration.gateway.state).exists()
+    return account_names(configuration) if there else None
+
+
+def strangers(path: Path | None, prepared: Prepared) -> tuple[Problem, ...]:
+    """Return the users that rules name and that are no accounts, as warnings.
+
+    They are so where the gateway has never run, as there can be no account there.
+    """
+    if Path(prepared.configuration.gateway.state).exists():
+        return ()
+    try:
+        prepare(path, accounts=account_names, files=prepared.files)
+    except ConfigurationError as error:
+        return error.problems
+    return ()
+
+
+def _print_warnings(warnings: tuple[Problem, ...]) -> None:
+    if warnings:
+        click.echo("\nWarnings:")
+    for problem in warnings:
+        click.echo(f"  {problem}")
+
+
+def _print_words(prepared: Prepared, rules: list[str]) -> None:
+    configuration = prepared.configuration
     click.echo(f"{configuration.path or 'The embedded default'}: no problems.")
     click.echo(f"State: {configuration.gateway.state}")
+    for name, listed in prepared.lists.items():
+        click.echo(f"List @{name}: {list_words(listed)}")
     click.echo("\nListeners:")
     for listener in configuration.listeners:
         click.echo(f"  {listener.name}: {_words(listener)}")
+    if configuration.groups:
+        click.echo("\nGroups:")
+    for group in configuration.groups:
+        click.echo(f"  {group.name}: {_members(group)} ({group.where})")
     if not rules:
         click.echo("\nNo rules: every request is denied.")
         return
     click.echo("\nRules; the first that matches decides, what none matches is denied:")
     for number, text in enumerate(rules, 1):
         click.echo(f"  {number}. {text}")
+
+
+def _members(group: Group) -> str:
+    if not group.members:
+        return "whose account belongs to it"
+    return f"{counted(len(group.members), 'member')}, and whose account belongs to it"
+
+
+def list_words(listed: NamedList) -> str:
+    """Return what a list holds, and the first of the lines that were left out."""
+    counts = []
+    if len(listed.domains):
+        counts.append(counted(len(listed.domains), "domain"))
+    if listed.ranges.networks:
+        counts.append(counted(listed.ranges.networks, "network"))
+    words = " and ".join(counts) or "nothing"
+    if listed.bad:
+        first = listed.bad[0]
+        left_out = counted(listed.bad_lines, "line")
+        words += f"; {left_out} left out, the first is {first.line}: {first.text}"
+    return words
+
+
+def counted(number: int, word: str) -> str:
+    """Return *number* of what *word* names one of."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def _words(listener: Listener) -> str:
@@ -76,6 +143,22 @@ def _print_objects(prepared: Prepared, rules: list[str]) -> None:
                 "address": list(map(str, listener.address)),
                 "mode": listener.mode,
                 "login": listener.login,
+            }
+        )
+    for group in prepared.configuration.groups:
+        print_json(
+            {"group": group.name, "where": group.where, "members": group.members}
+        )
+    for file in prepared.configuration.lists:
+        listed = prepared.lists[file.name]
+        print_json(
+            {
+                "list": file.name,
+                "where": file.where,
+                "path": file.path,
+                "domains": len(listed.domains),
+                "networks": listed.ranges.networks,
+                "left_out": listed.bad_lines,
             }
         )
     for rule, text in zip(prepared.rules.rules, rules, strict=True):

@@ -7,6 +7,7 @@ read.
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import time
@@ -23,7 +24,7 @@ from portway.cli.common import config_option, json_option
 from portway.ledger import store
 from portway.ledger.formats import CSV_HEAD, FORMATS, csv_line, local, shown
 from portway.ledger.query import Filters, Reader, follow
-from portway.model import Record
+from portway.model import Outcome, Record
 from portway.prepare import prepare
 from portway.units import parse_seconds
 
@@ -39,12 +40,15 @@ HEAD = (
     *("BYTES", "SECS", "RESULT", "RULE"),
 )
 
+_SCHEME = re.compile("^[A-Za-z]+://")
+
 Line = Callable[[Record], str | None]
 
 
 @click.command()
 @config_option
 @json_option
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--user", default="", help="Of this user.")
 @click.option("--from", "client", default="", help="Of this address, or network.")
 @click.option("--host", default="", help="To this host: a name, *.example.org.")
@@ -62,19 +66,23 @@ Line = Callable[[Record], str | None]
     type=click.Choice(["table", "json", "csv", "xferlog", "squid", "combined"]),
     default="table",
 )
-def log(
+def log(  # noqa: PLR0913 - one for each kind of option
     path: Path | None,
     *,
     as_json: bool,
     following: bool,
     style: str,
     limit: int | None,
+    texts: tuple[str, ...],
     **asked: str,
 ) -> None:
-    """Search the request log; the newest comes last."""
+    """Search the request log; the newest comes last.
+
+    TEXT is any part of a host and path, or of a user. Of several, all must be there.
+    """
     gateway = prepare(path).configuration.gateway
     zone = ZoneInfo(gateway.timezone) if gateway.timezone else None
-    filters = replace(understood(asked, zone), limit=limit)
+    filters = replace(understood(asked, zone), limit=limit, texts=plain(texts))
     head, line = form("json" if as_json else style, zone)
     reader = Reader(Path(gateway.state) / store.NAME)
     with contextlib.closing(reader), quiet_end():
@@ -136,6 +144,11 @@ def understood(asked: dict[str, str], zone: tzinfo | None) -> Filters:
     )
 
 
+def plain(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return *texts* without the scheme of an URL, which no host or path has."""
+    return tuple(filter(None, (_SCHEME.sub("", text) for text in texts)))
+
+
 def network(text: str) -> IPv4Network | IPv6Network | None:
     """Return the network, or the one address, that *text* is."""
     if not text:
@@ -189,9 +202,15 @@ def cells(record: Record, zone: tzinfo | None) -> list[str]:
         record.url or "-",
         amount(record.bytes_up + record.bytes_down),
         f"{record.duration:.1f}",
-        record.outcome.value,
+        ending(record),
         ruling(record),
     ]
+
+
+def ending(record: Record) -> str:
+    """Return how it ended; where it failed, with the server's own code."""
+    code = record.status if record.outcome is Outcome.FAILED else ""
+    return f"{record.outcome.value} {code}".rstrip()
 
 
 def ruling(record: Record) -> str:
@@ -212,7 +231,7 @@ def amount(count: int) -> str:
 
 # The least width of each column on either side of the URL, the last one's is its own.
 _BEFORE = (14, 13, 6, 7)
-_AFTER = (5, 5, 7)
+_AFTER = (5, 5, 10)
 
 
 def columns(texts: Sequence[str], width: int | None) -> str:

@@ -13,9 +13,12 @@ from portway.cli.check import check
 from portway.cli.common import WRONG_USAGE
 from portway.cli.explain import explain
 from portway.cli.init import init
+from portway.cli.kick import kick
 from portway.cli.log import log
 from portway.cli.reload import reload
+from portway.cli.replay import replay
 from portway.cli.serve import serve
+from portway.cli.sessions import sessions
 from portway.cli.user import user
 from portway.errors import ConfigurationError
 
@@ -28,7 +31,10 @@ def cli() -> None:
     """Portway, the door between a LAN and the outside."""
 
 
-for command in (serve, init, check, explain, log, user, reload):
+for command in (
+    *(serve, init, check, explain, replay, log),
+    *(sessions, kick, user, reload),
+):
     cli.add_command(command)
 
 

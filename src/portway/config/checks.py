@@ -4,14 +4,29 @@ Not here: single values (values.py), and what the words of a rule mean (policy.c
 Invariant: nothing is changed, and nothing is opened but the time zone database.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from zoneinfo import ZoneInfo, available_timezones
+
+from msgspec.structs import asdict
 
 from portway.config.locate import Path
 from portway.config.report import nearest, quoted
-from portway.config.schema import Configuration, Gateway, Ledger, Listener, Rule
+from portway.config.schema import (
+    Configuration,
+    Gateway,
+    KeepFor,
+    Ledger,
+    Listener,
+    LogFile,
+    Logins,
+    Rule,
+)
 from portway.model import Endpoint
 from portway.units import Seconds
+
+LEAST_LEDGER = 16 << 20  # bytes
+LEAST_LOG = 64 << 10
+MOST_ROTATED = 1000
 
 Found = Iterator[tuple[Path, str]]  # the key, and what is wrong with it
 
@@ -23,21 +38,23 @@ def check(configuration: Configuration) -> Found:
     for place, rule in enumerate(configuration.rules):
         yield from _check_rule(rule, ("rules", place))
     yield from _check_ledger(configuration.ledger)
+    yield from _check_logins(configuration.logins)
     for key in configuration.limits.__struct_fields__:
         if getattr(configuration.limits, key) < 1:
             yield ("limits", key), "at least 1; no limit can be switched off"
 
 
-def open_doors(listeners: Iterable[Listener], rules: tuple[Rule, ...]) -> Found:
+def open_doors(configuration: Configuration) -> Found:
     """Yield the listeners that would be an open proxy.
 
     They can be reached from another machine, nobody must log in, and no rule limits
     who is allowed in. A rule that denies some limits nobody else.
     """
-    allowing = [rule for rule in rules if rule.then == "allow"]
-    if not allowing or not all(map(_lets_everyone, allowing)):
+    allowing = [rule for rule in configuration.rules if rule.then == "allow"]
+    groups = {group.name: group.members for group in configuration.groups}
+    if not allowing or not all(_lets_everyone(rule.who, groups) for rule in allowing):
         return
-    for listener in listeners:
+    for listener in configuration.listeners:
         far = [one for one in listener.address if not is_loopback(one)]
         if far and listener.login != "required":
             text = (
@@ -48,8 +65,16 @@ def open_doors(listeners: Iterable[Listener], rules: tuple[Rule, ...]) -> Found:
             yield ("listen", listener.name, "address"), text
 
 
-def _lets_everyone(rule: Rule) -> bool:
-    return any(word == "*" or word.endswith("/0") for word in rule.who)
+def _lets_everyone(who: Iterable[str], groups: Mapping[str, Iterable[str]]) -> bool:
+    words, seen = [*who], set[str]()
+    for word in words:  # it grows by what is in the groups
+        if word == "*" or word.endswith("/0"):
+            return True
+        kind, _, name = word.partition(":")
+        if kind == "group" and name not in seen:
+            seen.add(name)
+            words += groups.get(name, ())
+    return False
 
 
 def is_loopback(endpoint: Endpoint) -> bool:
@@ -124,11 +149,46 @@ def _check_rule(rule: Rule, path: Path) -> Found:
                 (*path, key),
                 f'is empty, and matches nothing; leave "{key}" out for any',
             )
+    others = [word for word in rule.who if not word.startswith("group:")]
+    if others and any(limit.per == "group" for limit in rule.limit):
+        text = f'per = "group", but {quoted(others[0])} is no group; name groups in who'
+        yield (*path, "limit"), f"{text}, and nothing else"
+
+
+def _check_logins(logins: Logins) -> Found:
+    sources = logins.sources
+    if not sources:
+        yield ("login", "sources"), 'is empty; name one at least, as in ["local"]'
+    for place, name in enumerate(sources):
+        if name in sources[:place]:
+            text = f"{quoted(name)} is named twice; it is asked once"
+            yield ("login", "sources", place), text
+    for name in ("htpasswd", "ldap", "radius", "pam"):
+        settings = getattr(logins, name)
+        if settings is None:
+            if name in sources:
+                text = f"is missing; it says how {quoted(name)} is asked"
+                yield ("login", name), text
+            continue
+        if name not in sources:
+            cure = f"add {quoted(name)} to sources, or take the table out"
+            yield ("login", name), f"is not asked; {cure}"
+        for key, text in settings.problems():
+            yield ("login", name, *key), text
 
 
 def _check_ledger(ledger: Ledger) -> Found:
     if ledger.keep < Seconds(60):
         yield ("ledger", "keep"), 'at least a minute, as in "90d"'
+    for protocol, seconds in asdict(ledger.keep_for or KeepFor()).items():
+        if seconds is not None and seconds > ledger.keep:
+            text = "longer than keep; nothing is kept longer, so make keep longer"
+            yield ("ledger", "keep_for", protocol), text
+    if ledger.anonymise is not None and ledger.anonymise >= ledger.keep:
+        text = "not before keep ends, when it is deleted anyway; make it shorter"
+        yield ("ledger", "anonymise"), text
+    if ledger.max_size is not None and ledger.max_size < LEAST_LEDGER:
+        yield ("ledger", "max_size"), 'at least "16 MiB"; a day may take as much'
     paths: set[str] = set()
     for place, file in enumerate(ledger.file):
         here: Path = ("ledger", "file", place, "path")
@@ -139,3 +199,12 @@ def _check_ledger(ledger: Ledger) -> Found:
         elif file.path in paths:
             yield here, f"{quoted(file.path)} is written to already; name another file"
         paths.add(file.path)
+        if file.rotate is not None and file.rotate < LEAST_LOG:
+            text = 'at least "64 KiB"; else files come and go with every request'
+            yield ("ledger", "file", place, "rotate"), text
+        if file.rotated != LogFile(path="").rotated and file.rotate is None:
+            text = 'counts what "rotate" leaves behind; write rotate = "100 MB" too'
+            yield ("ledger", "file", place, "rotated"), text
+        if not 1 <= file.rotated <= MOST_ROTATED:
+            text = f"from 1 to {MOST_ROTATED} files"
+            yield ("ledger", "file", place, "rotated"), text

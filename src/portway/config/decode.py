@@ -17,10 +17,11 @@ from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 from msgspec import Struct, UnsetType
 from msgspec.structs import FieldInfo, fields
 
-from portway.config import later, values
+from portway.config import amounts, later, values
 from portway.config.locate import Path
 from portway.config.report import Report, nearest, quoted
-from portway.model import Endpoint
+from portway.config.secret import Secret, read_secret
+from portway.model import Endpoint, Quota
 from portway.units import Rate, Seconds, Size
 
 S = TypeVar("S", bound=Struct)
@@ -45,6 +46,11 @@ _READERS: Mapping[Any, Callable[[object], object]] = {
     range: values.read_ports,
     IPv4Address | IPv6Address: values.read_address,
     IPv4Network | IPv6Network: values.read_network,
+    Secret: read_secret,
+    amounts.Speed: amounts.read_speed,
+    amounts.Count: amounts.read_count,
+    amounts.Pace: amounts.read_pace,
+    Quota: amounts.read_quota,
 }
 
 

@@ -16,7 +16,7 @@ ANY = "*"  # a table's free name, or a place in a list
 
 # The tables and keys, whatever their value.
 _KEYS: dict[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"ca", "dashboard", "filter", "group", "list", "login"}),
+    (): frozenset({"ca", "dashboard", "filter"}),
     ("gateway",): frozenset({"contact", "resolver", "user"}),
     ("listen", ANY): frozenset(
         {
@@ -50,7 +50,7 @@ _KEYS: dict[tuple[str, ...], frozenset[str]] = {
             "via",
         }
     ),
-    ("rules", ANY): frozenset({"filter", "limit"}),
+    ("rules", ANY): frozenset({"filter"}),
     ("limits",): frozenset({"accept_rate", "buffers", "min_free", "pipes", "spool"}),
 }
 

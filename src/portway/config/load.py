@@ -22,16 +22,18 @@ from portway.config.decode import (
     read_table,
     refuse_others,
 )
+from portway.config.lists import decode_lists
 from portway.config.locate import Path, locate
 from portway.config.report import Report, nearest, quoted
+from portway.config.rules import decode_groups, decode_rules
 from portway.config.schema import (
     Configuration,
     Gateway,
     Ledger,
     Limits,
     Listener,
+    Logins,
     ProtocolSettings,
-    Rule,
 )
 from portway.config.values import read_text
 from portway.errors import Problem
@@ -43,7 +45,16 @@ DEFAULT = "default.toml"
 STARTER = "starter.toml"
 
 _MUST = (("protocol", '"ftp"'), ("address", '"127.0.0.1:2121"'))
-_TABLES = ("gateway", "listen", "rules", "ledger", "limits")
+_TABLES = (
+    "gateway",
+    "group",
+    "listen",
+    "login",
+    "rules",
+    "ledger",
+    "limits",
+    "list",
+)
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 _TABLE = re.compile(r"\('([^()]*)',?\)")  # as tomllib names one: ('listen', 'ftp')
@@ -63,9 +74,6 @@ _CURES = {
     "Unescaped '\\'": "write it twice, or use 'single quotes'",
 }
 
-_RULE_FIELDS = [
-    field for field in structs.fields(Rule) if field.name not in {"where", "lines"}
-]
 _LISTENER_FIELDS = [
     field
     for field in structs.fields(Listener)
@@ -195,13 +203,17 @@ def _decode(document: dict[str, Any], kinds: Kinds, report: Report) -> Configura
     gateway = document.get("gateway", {})
     ledger = document.get("ledger", {})
     limits = document.get("limits", {})
+    logins = document.get("login", {})
     return Configuration(
         path=report.file,
         gateway=decode_struct(Gateway, gateway, ("gateway",), report) or Gateway(),
         listeners=tuple(_decode_listeners(document, kinds, report)),
-        rules=tuple(_decode_rules(document, report)),
+        rules=tuple(decode_rules(document, report)),
+        groups=tuple(decode_groups(document, report)),
         ledger=decode_struct(Ledger, ledger, ("ledger",), report) or Ledger(),
         limits=decode_struct(Limits, limits, ("limits",), report) or Limits(),
+        lists=tuple(decode_lists(document, report)),
+        logins=decode_struct(Logins, logins, ("login",), report) or Logins(),
     )
 
 
@@ -263,31 +275,12 @@ def _check_name(name: str, path: Path, report: Report) -> None:
         report.wrong(path, "a listener needs a name, as in [listen.ftp]")
 
 
-def _decode_rules(document: dict[str, Any], report: Report) -> Iterator[Rule]:
-    """Yield one rule for each that was written, so that they keep their numbers."""
-    rules = document.get("rules", [])
-    if not isinstance(rules, list):
-        report.wrong(("rules",), "must be a list; each rule begins with [[rules]]")
-        return
-    for place, value in enumerate(rules):
-        path: Path = ("rules", place)
-        where = report.where(path)
-        table = read_table(value, path, report)
-        if table is None:
-            yield Rule(where=where, lines={}, then="deny")
-            continue
-        refuse_others(table, [one.encode_name for one in _RULE_FIELDS], path, report)
-        found = decode_fields(_RULE_FIELDS, table, path, report)
-        lines = {key: report.where((*path, key)) for key in table}
-        yield Rule(where=where, lines=lines, **({"then": "deny"} | found))
-
-
 def _wrong_between_keys(
     configuration: Configuration, report: Report
 ) -> Iterator[tuple[Path, str]]:
     yield from check(configuration)
     if not report.touches(("rules",)):  # a wrong rule might be the one that limits
-        yield from open_doors(configuration.listeners, configuration.rules)
+        yield from open_doors(configuration)
 
 
 def _with_whole_paths(configuration: Configuration, folder: FilePath) -> Configuration:
@@ -303,6 +296,22 @@ def _with_whole_paths(configuration: Configuration, folder: FilePath) -> Configu
                 for one in ledger.file
             ),
         ),
+        lists=tuple(
+            structs.replace(one, path=_whole(one.path, folder))
+            for one in configuration.lists
+        ),
+        logins=_with_whole_login_paths(configuration.logins, folder),
+    )
+
+
+def _with_whole_login_paths(logins: Logins, folder: FilePath) -> Logins:
+    htpasswd, ldap, pam = logins.htpasswd, logins.ldap, logins.pam
+    return structs.replace(
+        logins,
+        htpasswd=htpasswd
+        and structs.replace(htpasswd, path=_whole(htpasswd.path, folder)),
+        ldap=ldap and structs.replace(ldap, ca=_whole(ldap.ca, folder)),
+        pam=pam and structs.replace(pam, folder=_whole(pam.folder, folder)),
     )
 
 

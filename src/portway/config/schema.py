@@ -11,8 +11,10 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from portway.model import Endpoint
-from portway.units import Seconds
+from portway.config.amounts import Count, Pace, Speed
+from portway.config.sources import Htpasswd, Ldap, Pam, Radius
+from portway.model import Endpoint, Quota
+from portway.units import Seconds, Size
 
 Mode = Literal["forward", "transparent", "reverse"]
 Login = Literal["none", "optional", "required"]
@@ -29,8 +31,8 @@ class ProtocolSettings(Struct, frozen=True, kw_only=True):
     """The keys of a ``[listen.NAME]`` table that belong to its protocol.
 
     Field types that the loader knows: str, bool, int, `Seconds`, `Size`, `Rate`,
-    `IPAddress`, `IPNetwork`, `Endpoint`, `range` (of ports: ``"50000-50999"``),
-    `Literal`, ``tuple[T, ...]``, ``T | None``, and nested frozen Structs.
+    `IPAddress`, `IPNetwork`, `Endpoint`, `Secret`, `range` (of ports:
+    ``"50000-50999"``), `Literal`, ``tuple[T, ...]``, ``T | None``, and nested frozen Structs.
     """
 
     def problems(self, listener: "Listener") -> Iterable[Wrong]:
@@ -60,10 +62,23 @@ class Listener(Struct, frozen=True, kw_only=True):
     settings: ProtocolSettings
 
 
+class Limit(Struct, frozen=True, kw_only=True):
+    """One table of a rule's ``limit``; see `model.Limit`."""
+
+    rate: Speed | None = None
+    up: Speed | None = None
+    down: Speed | None = None
+    quota: tuple[Quota, ...] = ()
+    connections: Count | None = None
+    requests: Pace | None = None
+    per: Literal["user", "client", "group", "rule"] = "user"
+
+
 class Rule(Struct, frozen=True, kw_only=True):
     """One ``[[rules]]`` entry, as written; *where* is the ``FILE:LINE`` of its head.
 
-    *lines* gives, for each key that was written, the ``FILE:LINE`` of that key. An
+    *lines* gives, for each key that was written, the ``FILE:LINE`` of that key, and
+    under ``key[place]`` that of each word of its list which is on another line. An
     empty *when* is always. *who*, *do* and *to* left out are ``("*",)``.
     """
 
@@ -76,6 +91,49 @@ class Rule(Struct, frozen=True, kw_only=True):
     when: tuple[str, ...] = ()
     then: Literal["allow", "deny"]
     because: str = ""
+    limit: tuple[Limit, ...] = ()
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """One ``[group.NAME]``, as written; *where* is the ``FILE:LINE`` of its table.
+
+    *lines* gives that of each of its *members*.
+    """
+
+    name: str
+    where: str
+    members: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+class ListFile(Struct, frozen=True, kw_only=True):
+    """One ``[list.NAME]``; *where* is the ``FILE:LINE`` of its *path*.
+
+    *bad_lines* says whether a line that is no entry is an error, or is left out.
+    """
+
+    name: str
+    where: str
+    path: str
+    format: Literal["auto", "domains", "networks", "hosts"] = "auto"
+    bad_lines: Literal["refuse", "skip"] = "refuse"
+
+
+class Logins(Struct, frozen=True, kw_only=True):
+    """``[login]``: which *sources* of accounts are asked, in order.
+
+    *on_failure*: ``closed`` refuses a login when a source is down that would be asked
+    for it, ``next`` asks the sources after it.
+    """
+
+    sources: tuple[Literal["local", "htpasswd", "ldap", "radius", "pam"], ...] = (
+        "local",
+    )
+    on_failure: Literal["closed", "next"] = "closed"
+    htpasswd: Htpasswd | None = None
+    ldap: Ldap | None = None
+    radius: Radius | None = None
+    pam: Pam | None = None
 
 
 class LogFile(Struct, frozen=True, kw_only=True):
@@ -83,6 +141,14 @@ class LogFile(Struct, frozen=True, kw_only=True):
 
     path: str
     format: Literal["json", "xferlog", "squid", "combined"] = "json"
+    rotate: Size | None = None
+    rotated: int = 7
+
+
+class KeepFor(Struct, frozen=True, kw_only=True):
+    """``[ledger.keep_for]``: how long the records of single protocols are kept."""
+
+    ftp: Seconds | None = None
 
 
 class Ledger(Struct, frozen=True, kw_only=True):
@@ -90,6 +156,9 @@ class Ledger(Struct, frozen=True, kw_only=True):
 
     store: Literal["sqlite"] = "sqlite"
     keep: Seconds = Seconds(90 * 86400.0)
+    keep_for: KeepFor | None = None
+    max_size: Size | None = None
+    anonymise: Seconds | None = None
     file: tuple[LogFile, ...] = ()
 
 
@@ -108,5 +177,8 @@ class Configuration(Struct, frozen=True, kw_only=True):
     gateway: Gateway
     listeners: tuple[Listener, ...]
     rules: tuple[Rule, ...]
+    groups: tuple[Group, ...] = ()
     ledger: Ledger
     limits: Limits
+    lists: tuple[ListFile, ...] = ()
+    logins: Logins = Logins()

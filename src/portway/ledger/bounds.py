@@ -4,9 +4,9 @@ Not here: how a field is escaped; each format has its way. Invariant: what comes
 `clean` is text that UTF-8 can hold, and a record of at most 16 KiB.
 """
 
-import re
 from operator import attrgetter
 
+from portway.escapes import decodable
 from portway.model import Record
 
 # One field cannot crowd out a record: security.md, section 3.
@@ -14,7 +14,6 @@ FIELD = 1024  # bytes of UTF-8
 PATH = 2048
 FACTS = 8192  # all of them together
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGER = {"path": PATH, "url": PATH}
 _TEXT = [
     (name, _LONGER.get(name, FIELD))
@@ -49,13 +48,8 @@ def fit(text: str, most: int) -> str:
 
     Bytes that were no UTF-8 when *text* was decoded become ``%XX``.
     """
-    text = _SURROGATE.sub(percent, text)
+    text = decodable(text)
     data = text.encode()
     if len(data) <= most:
         return text
     return data[: most - len(_CUT.encode())].decode(errors="ignore") + _CUT
-
-
-def percent(found: re.Match[str]) -> str:
-    """Return a surrogate as the byte that it stands for, as ``%XX``."""
-    return f"%{ord(found[0]) & 0xFF:02X}"

@@ -1,16 +1,19 @@
 """Log files beside the ledger.
 
-Not here: when to write; the ledger's thread does, once the ledger has the records.
+Not here: when to write; the ledger's thread does, once the ledger has the records. Nor
+rotation by the day: who wants that renames the file and asks for it to be reopened.
 Invariant: the ledger is the truth: a file that fails or would block is passed over, and
 what it missed is counted. A line is never torn by a later one.
 """
 
+import contextlib
 import errno
 import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from pathlib import Path
 
 from portway.config.schema import LogFile
 from portway.ledger.formats import FORMATS
@@ -23,11 +26,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Open:
-    """One file: *rest* is the end of a line whose beginning is written."""
+    """One file: *rest* is the end of a line whose beginning is written.
+
+    *size* is how many bytes it has.
+    """
 
     setting: LogFile
     descriptor: int = -1
     rest: bytes = b""
+    size: int = 0
     missed: int = 0
     failing: bool = False
 
@@ -86,11 +93,13 @@ class LogFiles:
         try:
             if file.descriptor < 0:
                 file.descriptor = open_to_append(file.setting.path)
+                file.size = os.fstat(file.descriptor).st_size
             done = os.write(file.descriptor, data)
         except OSError as error:
             file.missed += len(lines)
             self._failed(file, error)
             return
+        file.size += done
         left = data[done:]
         file.rest = b""
         if left:
@@ -99,10 +108,26 @@ class LogFiles:
             file.rest = left[: left.index(b"\n") + 1] if begun else b""
             file.missed += left.count(b"\n") - begun
             self._failed(file, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-        else:
-            file.failing = False
+            return
+        file.failing = False
+        most = file.setting.rotate
+        if most is not None and file.size >= most:
+            self._rotate(file)
+
+    def _rotate(self, file: _Open) -> None:
+        """Rename the file and those before it; where that fails, it goes on."""
+        path, rotated = file.setting.path, file.setting.rotated
+        shut(file)
+        try:
+            for number in range(rotated, 0, -1):
+                before = path if number == 1 else f"{path}.{number - 1}"
+                with contextlib.suppress(FileNotFoundError):
+                    Path(before).replace(f"{path}.{number}")
+        except OSError as error:
+            self._failed(file, error)
 
     def _failed(self, file: _Open, error: OSError) -> None:
+        """Say what is wrong, once until it works again."""
         if not file.failing:
             extra = {"at": file.setting.path, "error": error.strerror}
             log.error("logfile.failing", extra=extra)

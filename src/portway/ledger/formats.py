@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from portway.ledger.bounds import percent
+from portway.escapes import STRANGE, decodable
 from portway.model import Action, Outcome, Reason, Record
 
 Write = Callable[[Record, tzinfo | None], str | None]
@@ -40,14 +40,10 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _YEAR = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 _MONTHS = tuple(_YEAR.split())
 
-# What could break a line, or turn a reader's terminal or eye against it: C0, DEL, C1,
-# line and paragraph separators, and the signs that change the direction of writing.
-_STRANGE = "\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-_CONTROL = re.compile(f"[\x00-\x1f{_STRANGE}]")
-_CONTROL_OR_BLANK = re.compile(rf"[\s\x00-\x20{_STRANGE}]")
-_CONTROL_OR_QUOTE = re.compile(f'[\x00-\x1f"\\\\{_STRANGE}]')
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_JSON_ESCAPE = re.compile(rf'\\["\\bfnrt]|[{_STRANGE}]')
+_CONTROL = re.compile(f"[\x00-\x1f{STRANGE}]")
+_CONTROL_OR_BLANK = re.compile(rf"[\s\x00-\x20{STRANGE}]")
+_CONTROL_OR_QUOTE = re.compile(f'[\x00-\x1f"\\\\{STRANGE}]')
+_JSON_ESCAPE = re.compile(rf'\\["\\bfnrt]|[{STRANGE}]')
 _JSON_SHORT = {r"\b": 8, r"\f": 12, r"\n": 10, r"\r": 13, r"\t": 9}
 _SQUID_SAFE = "".join(map(chr, range(0x21, 0x7F))).translate({34: None, 92: None})
 
@@ -55,11 +51,6 @@ _SQUID_SAFE = "".join(map(chr, range(0x21, 0x7F))).translate({34: None, 92: None
 def local(seconds: float, zone: tzinfo | None) -> datetime:
     """Return a moment since the epoch as it is in *zone*; None is the machine's."""
     return datetime.fromtimestamp(seconds, UTC).astimezone(zone)
-
-
-def decodable(text: str) -> str:
-    """Return *text* with bytes that were no UTF-8 as ``%XX``."""
-    return _SURROGATE.sub(percent, text)
 
 
 def shown(text: str) -> str:

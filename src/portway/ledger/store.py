@@ -1,48 +1,71 @@
 """The ledger as an SQLite file.
 
-One file holds all months; `keep` empties it from its old end in small steps. As an id
-begins with its time, rows can be moved to a file a month whenever that is wanted.
+One file holds all months, and is emptied from its old end in small steps. A file that
+is damaged is set aside, and a new one is begun: gateways do not stop for want of a log,
+and no log is begun anew without a word.
 
-Not here: when to write (writer.py), and searching (query.py). Invariant: a row is
-there once for each id, and what was committed survives the death of the process.
+Not here: when to write (writer.py), searching (query.py), and what is forgotten
+(forget.py). Invariant: a row is there once for each id, and what was committed survives
+the death of the process.
 """
 
 import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from portway.ledger.ids import first_id
+from portway.ledger.damage import (
+    LITTLE,
+    Examination,
+    Salvage,
+    is_damage,
+    set_aside,
+    set_aside_log,
+)
+from portway.ledger.filters import Cell
+from portway.ledger.forget import forget, transaction
+from portway.ledger.ids import new_id
+from portway.ledger.retention import Anonymiser, Retention, read_key
+from portway.ledger.spans import extend, make_span, mark, newest, set_mark
 from portway.model import NO_FACTS, Outcome, Record
 
 NAME = "ledger.db"  # in the state folder
-VERSION = 1  # of the schema: the number of the last migration
+VERSION = 2  # of the schema: the number of the last migration
+LONG_WORK = 100_000  # rows to be brought up to date: it takes a second
 LOCKED = 1.0  # seconds to wait for another program that writes
 WAL_BYTES = 64 << 20  # what the write-ahead log may keep on the disk between two uses
-PAGES = 256  # given back to the disk in one step
-SPARE = 4  # a step is worth it where one page in so many is free
 
+T = TypeVar("T")
 COLUMNS = Record._fields
 
+_OUTCOME = COLUMNS.index("outcome")
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+_read_facts = msgspec.json.Decoder(dict[str, str]).decode
 _values = attrgetter(*COLUMNS[:-1])  # the last one is facts
+_NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
+_MARKS = ", ".join("?" * len(COLUMNS))
 _INSERT = (
-    f"INSERT OR REPLACE INTO records ({', '.join(COLUMNS)}) "  # noqa: S608 - our names
-    f"VALUES ({', '.join('?' * len(COLUMNS))})"
+    f"INSERT OR REPLACE INTO records ({_NAMES}) "  # noqa: S608 - our names
+    f"VALUES ({_MARKS})"
 )
-_SELECT = f"SELECT {', '.join(COLUMNS)} FROM records "  # noqa: S608 - our names
+_SELECT = f"SELECT {_NAMES} FROM records "  # noqa: S608 - our names
 _OPEN = _SELECT + "WHERE outcome = 'open'"
-_EXPIRE = (
-    "DELETE FROM records WHERE number IN (SELECT number FROM records "
-    "WHERE id < ? AND outcome <> 'open' ORDER BY id LIMIT ?)"
+_SAVE = (
+    f"INSERT OR IGNORE INTO records (number, {_NAMES}) "  # noqa: S608 - our names
+    f"VALUES (?, {_MARKS})"
 )
-
+_SAVED_LOST = (
+    "UPDATE records SET outcome = 'lost' "
+    "WHERE outcome = 'open' AND number BETWEEN ? AND ?"
+)
 # What is wrong with a record, and not with the store.
 _UNWRITABLE = (
     sqlite3.IntegrityError,
@@ -55,8 +78,6 @@ _UNWRITABLE = (
 )
 
 _FOREIGN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
-
-Cell = str | int | float
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +95,11 @@ class Store(Protocol):
     def write(self, records: Sequence[Record]) -> None:
         """Keep *records*, all of them or none; see `LedgerError`."""
 
-    def expire(self, before: float, most: int) -> int:
-        """Delete up to *most* records from before then; return how many."""
+    def tend(self, retention: Retention, now: float) -> bool:
+        """Do a part of what is due beside writing; return whether there is more.
+
+        That is to forget what *retention* says, at *now* seconds since the epoch.
+        """
 
     def close(self) -> None:
         """Let go of the store."""
@@ -88,32 +112,89 @@ class SqliteStore:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._file = (0, 0)
+        self._written = 0  # the number of the last row, as far as it is known
+        self._spanned = 0
+        self._examination: Examination | None = None
+        self._salvage: Salvage | None = None
+        self._starting = True  # nobody's exchanges go on yet
+        self._at_start = False  # whether it was so when the file was set aside
+        self._anonymiser: Anonymiser | None = None
 
     def open(self) -> list[Record]:
-        """Open the file; what a gateway that died left open becomes ``lost``."""
+        """Get ready, and return the rows that were open, which are lost now."""
         with self._translated():
-            found = self._opened().execute(_OPEN).fetchall()
-        lost = [from_row(row)._replace(outcome=Outcome.LOST) for row in found]
-        self.write(lost)
+            unclean = size_of(Path(f"{self._path}-wal")) > 0
+            kept = set_aside_log(self._path)
+            if kept is not None:
+                what = "what was written last is lost; the rest goes on"
+                self._tell("its write-ahead log is damaged", kept, what)
+            lost = self._guarded(self._lose_open)
+            if unclean or size_of(self._path) < LITTLE:
+                self._examination = Examination(self._path)
+        self._starting = False
         return lost
 
     def write(self, records: Sequence[Record]) -> None:
-        """Commit *records* in one transaction.
-
-        A record that no table could take is left out, and logged by its id.
-        """
-        if not records:
-            return
+        """Keep *records*, all of them or none."""
         with self._translated():
             if self._connection is not None and self._moved():
                 log.error("ledger.replaced", extra={"at": str(self._path)})
                 self.close()
-            connection = self._opened()
-            try:
-                insert(connection, records)
-            except _UNWRITABLE:
-                for record in records:
-                    self._insert_alone(connection, record)
+            self._guarded(lambda connection: self._insert(connection, records))
+
+    def tend(self, retention: Retention, now: float) -> bool:
+        """Save what can be saved of a damaged file, and forget what is to be."""
+        with self._translated():
+            if self._salvage is not None:
+                self._guarded(self._save_some)
+                return True
+            anonymiser = None
+            if retention.anonymise is not None:
+                anonymiser = self._anonymiser or Anonymiser(read_key(self._path.parent))
+                self._anonymiser = anonymiser
+            more = self._guarded(
+                lambda connection: forget(connection, retention, now, anonymiser)
+            )
+            return more or self._salvage is not None
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        examination, self._examination = self._examination, None
+        if examination is not None:
+            examination.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connection = connect(self._path)
+            self._file = identity(self._path)
+            self._written = max(self._written, newest(connection))
+            self._spanned = int(mark(connection, "spanned"))
+            if newest(connection) - self._spanned > LONG_WORK:
+                log.warning("ledger.upgrading", extra={"at": str(self._path)})
+            self._spanned = extend(connection, self._spanned, newest(connection))
+        return self._connection
+
+    def _lose_open(self, connection: sqlite3.Connection) -> list[Record]:
+        found = connection.execute(_OPEN).fetchall()
+        lost = [from_row(row)._replace(outcome=Outcome.LOST) for row in found]
+        if lost:
+            insert(connection, lost)
+        return lost
+
+    def _insert(
+        self, connection: sqlite3.Connection, records: Sequence[Record]
+    ) -> None:
+        try:
+            insert(connection, records)
+        except _UNWRITABLE:
+            for record in records:
+                self._insert_alone(connection, record)
+        self._written = newest(connection)
+        self._spanned = extend(connection, self._spanned, self._written)
 
     def _insert_alone(self, connection: sqlite3.Connection, record: Record) -> None:
         try:
@@ -122,29 +203,83 @@ class SqliteStore:
             extra = {"id": record.id, "error": type(error).__name__}
             log.error("ledger.unwritable", extra=extra)  # noqa: TRY400 - bytes of a peer
 
-    def expire(self, before: float, most: int) -> int:
-        """Delete the oldest of what began *before*, and shorten a half-empty file."""
-        with self._translated():
-            connection = self._opened()
-            gone = connection.execute(_EXPIRE, (first_id(before), most)).rowcount
-            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-            (pages,) = connection.execute("PRAGMA page_count").fetchone()
-            if free > PAGES and free * SPARE > pages:
-                connection.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
-        return gone
+    # A damaged file.
 
-    def close(self) -> None:
-        """Close the file, if it is open."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+    def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do *work* on the file, or on a new one if it is damaged."""
+        examination = self._examination
+        if examination is not None and examination.found:
+            self._begin_anew(examination.found)
+        try:
+            return work(self._opened())
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self._begin_anew(str(error))
+        return work(self._opened())
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = connect(self._path)
-            self._file = identity(self._path)
-        return self._connection
+    def _begin_anew(self, wrong: str) -> None:
+        """Set the file aside, begin a new one, and say so."""
+        self.close()
+        if self._salvage is not None:
+            self._salvage.close()
+        kept = set_aside(self._path)
+        salvage = Salvage(kept, COLUMNS)
+        base = max(self._written, salvage.newest)
+        connection = self._opened()
+        with transaction(connection):
+            connection.execute(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES ('records', ?)", [base]
+            )
+            for name in ("base", "spanned"):
+                set_mark(connection, name, base)
+        self._spanned = base
+        self._salvage = salvage
+        self._at_start = self._starting
+        self._tell(f"it is damaged: {wrong}", kept, "what can be read of it is saved")
+
+    def _tell(self, wrong: str, kept: Path, what: str) -> None:
+        """Say what happened, on standard error and in the ledger itself."""
+        log.error(
+            "ledger.damaged",
+            extra={
+                "at": str(self._path),
+                "error": wrong,
+                "kept": str(kept),
+                "so": what,
+            },
+        )
+        now = time.time()  # noqa: TID251 - no exchange and no policy depends on it
+        told = Record(
+            id=new_id(now),
+            time=now,
+            method="ADMIN",
+            action="manage",
+            outcome=Outcome.FAILED,
+            error=f"{self._path.name}: {wrong}; kept as {kept.name}; {what}",
+            side="gateway",
+            by="gateway",
+        )
+        self._guarded(lambda connection: insert(connection, [told]))
+
+    def _save_some(self, connection: sqlite3.Connection) -> None:
+        """Copy the next rows of the damaged file under the numbers that they had."""
+        salvage = self._salvage
+        rows = salvage.rows() if salvage is not None else []
+        if salvage is None or not rows:
+            self._salvage = None
+            if salvage is not None:
+                connection.execute("DELETE FROM marks WHERE name GLOB 'kept:*'")
+                extra = {"at": str(salvage.path), "records": salvage.saved}
+                log.warning("ledger.salvaged", extra=extra)
+            return
+        with transaction(connection):
+            for row in rows:
+                with contextlib.suppress(sqlite3.IntegrityError):
+                    connection.execute(_SAVE, row)
+            if self._at_start:
+                connection.execute(_SAVED_LOST, [rows[0][0], rows[-1][0]])
+            make_span(connection, int(rows[0][0]), int(rows[-1][0]))
 
     def _moved(self) -> bool:
         """Say whether the path is another file by now, or none."""
@@ -163,6 +298,14 @@ class SqliteStore:
             if isinstance(error, LedgerError):
                 raise
             raise LedgerError(explain(self._path, error)) from error
+
+
+def size_of(path: Path) -> int:
+    """Return how many bytes the file *path* has, 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def identity(path: Path) -> tuple[int, int]:
@@ -210,14 +353,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 def insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
     """Write *records* in a transaction of their own."""
     rows = list(map(to_row, records))
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         connection.executemany(_INSERT, rows)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def explain(path: Path, error: Exception) -> str:
@@ -225,7 +362,7 @@ def explain(path: Path, error: Exception) -> str:
     text = f"{path}: {getattr(error, 'strerror', None) or error}"
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
-        return f"{text}; move it away, and a new ledger is begun"
+        return f"{text}; start the gateway anew: it saves what can be read"
     if code == sqlite3.SQLITE_FULL:
         return f"{text}; make room on the disk"
     if code == sqlite3.SQLITE_BUSY:
@@ -245,8 +382,7 @@ def to_row(record: Record) -> tuple[Cell, ...]:
 
 def from_row(row: Sequence[Cell]) -> Record:
     """Return the record that `to_row` made *row* of."""
-    given: dict[str, object] = dict(zip(COLUMNS, row, strict=True))
-    given["outcome"] = Outcome(str(given["outcome"]))
-    facts = msgspec.json.decode(str(given["facts"]), type=dict[str, str])
-    given["facts"] = facts or NO_FACTS
-    return Record(**given)  # type: ignore[arg-type]
+    values: list[object] = list(row)
+    values[_OUTCOME] = _OUTCOMES[str(row[_OUTCOME])]
+    values[-1] = NO_FACTS if row[-1] == "{}" else _read_facts(str(row[-1]))
+    return Record._make(values)

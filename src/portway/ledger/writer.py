@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from portway.ledger.bounds import clean
 from portway.ledger.files import LogFiles
+from portway.ledger.retention import Retention
 from portway.ledger.sink import Sink
 from portway.ledger.store import LedgerError, Store
 from portway.model import Outcome, Record
@@ -22,8 +23,7 @@ QUEUE = 65_536  # records: 6 s at 10,000 a second
 BATCH = 1000  # records in a transaction
 PACE = 0.25  # seconds in which records gather for one
 LONGEST_PAUSE = 5.0  # seconds between two attempts at a store that fails
-EXPIRE_EVERY = 60.0
-EXPIRE_AT_ONCE = 1000
+TEND_EVERY = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class Writer:
     """A sink whose records a thread of its own writes to *store*, then to *files*.
 
-    *keep* is how many seconds a record is kept, counted by *clock* in seconds since
+    *retention* is what the store is to forget, by *clock*, which gives seconds since
     the epoch. `take` and `ready` are for the threads of event loops.
     """
 
@@ -40,14 +40,14 @@ class Writer:
         store: Store,
         files: LogFiles,
         *,
-        keep: float,
+        retention: Retention,
         clock: Callable[[], float],
         queue: int = QUEUE,
     ) -> None:
         self._store = store
         self._files = files
         self._next_files: LogFiles | None = None
-        self._keep = keep
+        self._retention = retention
         self._clock = clock
         self._most = queue
         self._queue: deque[Record] = deque()
@@ -56,7 +56,7 @@ class Writer:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._give_up_at = 0.0
-        self._expire_at = 0.0
+        self._tend_at = 0.0
         self._pause = PACE
         self._waiting: set[asyncio.Future[None]] = set()
         self._waiting_lock = threading.Lock()
@@ -101,9 +101,9 @@ class Writer:
         """How many records are not in the store yet."""
         return len(self._queue) + len(self._hand)
 
-    def change(self, files: LogFiles, *, keep: float) -> None:
-        """Go on with other *files* and another *keep*, after a reload."""
-        self._keep = keep
+    def change(self, files: LogFiles, *, retention: Retention) -> None:
+        """Go on with other *files* and another *retention*, after a reload."""
+        self._retention = retention
         self._next_files = files
 
     def reopen(self) -> None:
@@ -145,7 +145,7 @@ class Writer:
             return
         self._asleep = True
         if not self._queue:  # what comes from now on wakes us
-            self._wake.wait(max(self._expire_at - time.monotonic(), 0))
+            self._wake.wait(max(self._tend_at - time.monotonic(), 0))
         self._asleep = False
         self._wake.clear()
         self._closing.wait(PACE)
@@ -154,7 +154,7 @@ class Writer:
         try:
             while self._hand or self._queue:
                 self._write_batch()
-            self._expire()
+            self._tend()
         except LedgerError as error:
             self._failed(str(error))
         except Exception:  # a fault of ours must not end the thread
@@ -190,16 +190,15 @@ class Writer:
             except RuntimeError:  # its loop is closed, and nobody waits any more
                 continue
 
-    def _expire(self) -> None:
-        if time.monotonic() < self._expire_at:
+    def _tend(self) -> None:
+        if time.monotonic() < self._tend_at:
             return
         try:
-            gone = self._store.expire(self._clock() - self._keep, EXPIRE_AT_ONCE)
+            more = self._store.tend(self._retention, self._clock())
         except LedgerError as error:  # records that stay too long stop nobody
-            log.warning("ledger.unexpired", extra={"error": str(error)})
-            gone = 0
-        more = gone == EXPIRE_AT_ONCE
-        self._expire_at = time.monotonic() + (0 if more else EXPIRE_EVERY)
+            log.warning("ledger.untended", extra={"error": str(error)})
+            more = False
+        self._tend_at = time.monotonic() + (0 if more else TEND_EVERY)
 
     def _failed(self, text: str) -> None:
         if not self.failure:

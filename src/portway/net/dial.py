@@ -124,9 +124,6 @@ class _Race:
             try:
                 self._start(address)
             except OSError as error:
-                if error.errno in EXHAUSTED:
-                    self.result.set_exception(Refused(Reason.BUSY))
-                    return
                 self._failed(address, error.errno or 0)
                 continue
             if self._left:
@@ -179,6 +176,9 @@ class _Race:
             self.result.set_result(SocketStream(sock, self._target.side, peer))
 
     def _failed(self, address: IPAddress, number: int) -> None:
+        if number in EXHAUSTED:  # which is no fault of the server's
+            self.result.set_exception(Refused(Reason.BUSY))
+            return
         reason = _REASONS.get(number, Reason.UNREACHABLE)
         text = os.strerror(number).lower()
         self._errors.append(self._target.error(reason, text, address))

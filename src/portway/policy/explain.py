@@ -9,8 +9,11 @@ from datetime import datetime
 
 from portway.model import Access, Reason, Verdict
 from portway.net.guard import is_inside
-from portway.policy.match import Place
-from portway.policy.rules import NO_RULE, Condition, NeedsAddress, Rule, Ruleset
+from portway.policy.clients import By, Client
+from portway.policy.limits import EACH, bounds, member
+from portway.policy.match import Place, Target
+from portway.policy.rule import Condition, Rule, reads_address
+from portway.policy.rules import NO_RULE, NeedsAddress, Ruleset
 
 LISTED = 4  # words of a rule's list that are repeated: enough to know it again
 
@@ -23,6 +26,18 @@ class PassedOver:
     rule_at: str
     key: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitWords:
+    """What a limit that would apply allows, and whom."""
+
+    bounds: tuple[str, ...]
+    per: str
+    member: str
+
+    def __str__(self) -> str:
+        return f"{' and '.join(self.bounds)} for {self.member}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +55,15 @@ class Explanation:
     certain: bool = True
 
 
-def explain(ruleset: Ruleset, access: Access, now: float) -> Explanation:
-    """Return the answer to *access* at *now*, in words for each earlier rule."""
+def explain(
+    ruleset: Ruleset, access: Access, now: float, *, ours: bool = False
+) -> Explanation:
+    """Return the answer to *access* at *now*, in words for each earlier rule.
+
+    *ours* says that the address is one of this machine's, which counts as inside.
+    """
     if access.address is not None or not access.host:
-        inside = access.address is not None and is_inside(access.address)
+        inside = access.address is not None and (ours or is_inside(access.address))
         return Explanation(*_ask(ruleset, access, now, inside=inside))
     verdict, passed_over = _ask(ruleset, access, now, inside=False)
     try:
@@ -76,7 +96,7 @@ def _why(
 ) -> str:
     match failed:
         case Condition.WHO:
-            return f"{client_words(access)} is not among {_list(rule.who.text)}"
+            return _why_not_them(rule, access)
         case Condition.DO:
             what = f"{access.protocol}:{access.method}, which is {access.action},"
             return f"{what} is not among {_list(sorted(rule.do))}"
@@ -91,21 +111,51 @@ def _why(
             return _why_not_there(rule, access, inside=inside)
 
 
+def _why_not_them(rule: Rule, access: Access) -> str:
+    others = [word.text for word in rule.who.words if word.by is not By.GROUP]
+    groups = [f'"{word.name}"' for word in rule.who.words if word.by is By.GROUP]
+    why = [f"is not among {_list(others)}"] if others else []
+    why += [f"is not in group {_list(groups)}"] if groups else []
+    unknown = "; its MAC address is not known"
+    no_mac = unknown if rule.who.reads_macs and not access.mac else ""
+    return f"{client_words(access)} {', and '.join(why)}{no_mac}"
+
+
+def limits_of(verdict: Verdict, access: Access) -> tuple[LimitWords, ...]:
+    """Return the limits that *verdict* sets to *access*, in words."""
+    return tuple(
+        LimitWords(
+            tuple(bounds(limit)), limit.per, member(limit, access, verdict.group)
+        )
+        for limit in verdict.limits
+    )
+
+
 def _why_not_there(rule: Rule, access: Access, *, inside: bool) -> str:
     place = destination_words(access)
     outside = any(target.takes(access) for target in rule.to.named(Place.OUTSIDE))
     if inside and outside:
         return f'{place} is inside, and "*" is only what is outside'
+    lists = [target.listed for target in rule.to.all if target.listed is not None]
+    for listed in lists:
+        if access.host in listed.domains:  # and it is inside, else it would match
+            text = "a list of domains opens only what is outside"
+            return f"{place} is inside, and {text}: {listed.words}"
+    if len(lists) == len(rule.to.all):
+        return f"{place} is not in {_targets(rule)}"
     if access.path or all(target.path is None for target in rule.to.all):
         return f"{place} is not among {_targets(rule)}"
     return f"{place}, without a path, is not among {_targets(rule)}"
 
 
 def client_words(access: Access) -> str:
-    """Return who asks: ``alice at 10.0.0.7``."""
+    """Return who asks: ``alice at 10.0.0.7``, and the groups that came along."""
+    groups = ", ".join(f'"{name}"' for name in sorted(access.groups))
+    among = f" (group {groups})" if groups else ""
+    mac = f" ({access.mac})" if access.mac else ""
     if access.user:
-        return f"{access.user} at {access.client}"
-    return f"{access.client}, without a login,"
+        return f"{access.user}{among} at {access.client}{mac}"
+    return f"{access.client}{mac}{among}, without a login,"
 
 
 def destination_words(access: Access) -> str:
@@ -130,22 +180,38 @@ def describe(ruleset: Ruleset) -> list[str]:
 
 def _describe(rule: Rule) -> str:
     verb = "allow" if rule.allows else "deny"
-    who = "everyone" if rule.who.everyone else _list(rule.who.text)
+    who = "everyone" if rule.who.everyone else _list([*map(_who, rule.who.words)])
     do = "everything" if "*" in rule.do else _list(sorted(rule.do))
     when = f", when it is {_list(rule.when.text)}" if rule.when else ""
     because = f'; because: "{rule.because}"' if rule.because else ""
     where = f" ({rule.where})" if rule.where else ""
     to = _targets(rule)
-    return f'"{rule.name}"{where}: {verb} {do} to {to}, for {who}{when}{because}'
+    limits = "".join(
+        f"; {' and '.join(bounds(limit))} for {EACH[limit.per]}"
+        for limit in rule.limits
+    )
+    text = f'"{rule.name}"{where}: {verb} {do} to {to}, for {who}{when}'
+    return f"{text}{limits}{because}"
+
+
+def _who(word: Client) -> str:
+    return f'group "{word.name}"' if word.by is By.GROUP else word.text
 
 
 def _targets(rule: Rule) -> str:
-    words = {"*": "anywhere outside", "inside": "the inside"}
-    return _list([words.get(target.text, target.text) for target in rule.to.all])
+    return _list([target_words(target) for target in rule.to.all])
 
 
 def _networks(rule: Rule) -> str:
-    return _list([target.text for target in rule.to.named(Place.NETWORK)])
+    return _list([target_words(t) for t in rule.to.all if reads_address(t)])
+
+
+def target_words(target: Target) -> str:
+    """Return one word of ``to`` as it reads; of a list its size, too."""
+    if target.listed is not None:
+        return target.listed.words
+    words = {"*": "anywhere outside", "inside": "the inside"}
+    return words.get(target.text, target.text)
 
 
 def _list(words: tuple[str, ...] | list[str]) -> str:

@@ -22,6 +22,7 @@ from typing import Generic, TypeVar
 
 from portway.model import Access, IPAddress
 from portway.net.guard import fold
+from portway.policy.lists import NamedList
 
 IPNetwork = IPv4Network | IPv6Network
 Networks = tuple[IPNetwork, ...]
@@ -114,6 +115,7 @@ class Place(Enum):
     INSIDE = auto()  # "inside"
     NAME = auto()
     NETWORK = auto()
+    LIST = auto()  # "@games"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class Target:
     networks: Networks = ()
     port: int = 0
     path: PathPattern | None = None
+    listed: NamedList | None = None
 
     def takes(self, access: Access) -> bool:
         """Say whether port and path are right; where it leads is another question."""

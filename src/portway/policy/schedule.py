@@ -8,6 +8,9 @@ A line is a list of spans. A span is days (``Mon``, ``Mon-Fri``, ``Sat, Sun``), 
 (``2026-12-24``, ``2026-12-24..2027-01-02``), both or neither, and then times, none for
 the whole day. ``22:00-06:00`` runs over midnight and belongs to the day that it begins
 on. The end of a time is not part of it, the end of days and dates is.
+
+That a time ends before it begins can be a slip. It is taken for one where its part that
+lies after midnight would run into another time of the same span.
 """
 
 import re
@@ -51,6 +54,14 @@ class Span:
             if since_yesterday and self._has(day - 1):
                 return True
         return False
+
+    @property
+    def has_two_days_in_a_row(self) -> bool:
+        """Whether it holds on a day after one on which it holds."""
+        if self.dates and all(first == last for first, last in self.dates):
+            ordinals = {first for first, _ in self.dates}
+            return any(day + 1 in ordinals for day in ordinals)
+        return any((day + 1) % 7 in self.days for day in self.days)
 
     def _has(self, day: int) -> bool:
         if (day - 1) % 7 not in self.days:  # ordinal 1 was a Monday
@@ -110,7 +121,28 @@ def read_spans(text: str) -> tuple[Span, ...]:
 def _span(
     days: set[int], dates: Iterable[tuple[int, int]], times: Iterable[tuple[int, int]]
 ) -> Span:
-    return Span(frozenset(days) or EVERY_DAY, tuple(dates), tuple(times))
+    span = Span(frozenset(days) or EVERY_DAY, tuple(dates), tuple(times))
+    _refuse_slips(span)
+    return span
+
+
+def _refuse_slips(span: Span) -> None:
+    """Raise ValueError for a time that runs over midnight and into another one."""
+    if not span.has_two_days_in_a_row:
+        return
+    for first, end in span.times:
+        for other, other_end in span.times:
+            over_midnight = 0 < end < first
+            if over_midnight and other < end and (other, other_end) != (first, end):
+                raise ValueError(
+                    f'"{_clock(first)}-{_clock(end)}" ends before it begins; over '
+                    f'midnight it would run into "{_clock(other)}-{_clock(other_end)}"'
+                    ": swap its times, or end it earlier"
+                )
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def _times(word: str, numbers: tuple[str, ...]) -> tuple[int, int]:

@@ -10,6 +10,7 @@ breaks the pump off, no pipe with bytes in it goes back to the pool.
 
 import asyncio
 
+from portway.errors import Refused
 from portway.net.stream import CHUNK, SocketStream, Stream
 from portway.relay.meter import Meter
 from portway.relay.pipes import Pipes
@@ -40,12 +41,13 @@ async def pump(
     flow = _Flow(meter, ENDLESS if length is None else length)
     count = turns = 0
     while flow.left:
-        if flow.moved < COPIED or count < FEW:
+        if flow.moved < COPIED or count < flow.few:
             count = await _copy(source, sink, flow)
         elif (
             isinstance(source, SocketStream)
             and isinstance(sink, SocketStream)
             and source.spliceable
+            and sink.bare
         ):
             count = await _splice(source, sink, flow, pipes)
         else:
@@ -82,16 +84,23 @@ async def _to_the_end(source: Stream, sink: Stream, meter: Meter, pipes: Pipes) 
 class _Flow:
     """One payload on its way: *moved* bytes went, *left* may still come."""
 
-    __slots__ = ("_meter", "left", "moved")
+    __slots__ = ("_meter", "few", "left", "limited", "moved")
 
     def __init__(self, meter: Meter, left: int) -> None:
         self._meter = meter
         self.left = left
         self.moved = 0
+        self.limited = meter.limited
+        # a slow payload is little at a time, and still goes past us
+        self.few = 0 if meter.limited else FEW
 
     async def leave(self, most: int) -> int:
         """Return how many bytes may go in this turn, *most* or fewer."""
         return await self._meter.leave(min(most, self.left))
+
+    def rest(self) -> None:
+        """Let go of what may go, which others may want, before a wait."""
+        self._meter.rest()
 
     def went(self, count: int) -> None:
         """Take note that *count* bytes were handed to the sink's socket."""
@@ -105,6 +114,8 @@ class _Flow:
 
 
 async def _copy(source: Stream, sink: Stream, flow: _Flow) -> int:
+    if flow.limited:
+        return await _copy_as_granted(source, sink, flow)
     data = await source.receive(await flow.leave(CHUNK))
     if data:
         await sink.send(data)
@@ -112,8 +123,21 @@ async def _copy(source: Stream, sink: Stream, flow: _Flow) -> int:
     return len(data)
 
 
+async def _copy_as_granted(source: Stream, sink: Stream, flow: _Flow) -> int:
+    """Wait for bytes first: a grant that a silent source holds is missed by others."""
+    flow.rest()
+    data = memoryview(await source.receive(min(CHUNK, flow.left)))
+    sent = 0
+    while sent < len(data):
+        count = await flow.leave(len(data) - sent)
+        await sink.send(data[sent : sent + count])
+        flow.went(count)
+        sent += count
+    return sent
+
+
 async def _copy_much(source: Stream, sink: Stream, flow: _Flow, pipes: Pipes) -> int:
-    buffer = pipes.borrow_buffer()
+    buffer = None if flow.limited else pipes.borrow_buffer()
     if buffer is None:
         return await _copy(source, sink, flow)
     try:
@@ -130,6 +154,8 @@ async def _copy_much(source: Stream, sink: Stream, flow: _Flow, pipes: Pipes) ->
 async def _splice(
     source: SocketStream, sink: SocketStream, flow: _Flow, pipes: Pipes
 ) -> int:
+    if flow.limited:
+        return await _splice_as_granted(source, sink, flow, pipes)
     want = await flow.leave(SPLICED)
     count = await _through_a_pipe(source, sink, flow, pipes, want)
     if count is None:
@@ -138,6 +164,23 @@ async def _splice(
     # No splice goes past an urgent byte: it says that nothing has come, or even that
     # this is the end, if that has come behind it. Copying knows better.
     return count or await _copy(source, sink, flow)
+
+
+async def _splice_as_granted(
+    source: SocketStream, sink: SocketStream, flow: _Flow, pipes: Pipes
+) -> int:
+    for waits in (False, True):
+        if waits:
+            flow.rest()
+            await source.readable()
+        try:
+            want = await flow.leave(SPLICED)
+        except Refused:  # which an end that has come already does not care for
+            break
+        count = await _through_a_pipe(source, sink, flow, pipes, want)
+        if count is not None:
+            return count or await _copy(source, sink, flow)
+    return await _copy(source, sink, flow)
 
 
 async def _through_a_pipe(

@@ -4,19 +4,24 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.config.kinds import Inner, Settings
 
+from portway.config.amounts import Speed
 from portway.config.checks import check, is_loopback, is_timezone, open_doors
 from portway.config.locate import Path
 from portway.config.schema import (
     Configuration,
     Gateway,
+    Group,
+    KeepFor,
     Ledger,
+    Limit,
     Limits,
     Listener,
     LogFile,
+    Logins,
     Rule,
 )
 from portway.model import Endpoint
-from portway.units import Seconds
+from portway.units import Seconds, Size
 
 
 def listener(*addresses: str, name: str = "x", **more: Any) -> Listener:
@@ -48,8 +53,12 @@ RIGHT = Configuration(
 )
 
 
+def changed(**changes: Any) -> Configuration:
+    return replace(RIGHT, **changes)
+
+
 def wrong(**changes: Any) -> dict[Path, str]:
-    return dict(check(replace(RIGHT, **changes)))
+    return dict(check(changed(**changes)))
 
 
 def test_what_is_right() -> None:
@@ -137,6 +146,35 @@ def test_an_empty_list_in_a_rule(key: str) -> None:
     assert list(found) == [("rules", 1, key)]
 
 
+def test_what_a_ledger_forgets() -> None:
+    day = 86_400.0
+    right = Ledger(
+        keep_for=KeepFor(ftp=Seconds(day)),
+        max_size=Size(16 << 20),
+        anonymise=Seconds(30 * day),
+        file=(LogFile(path="/a", rotate=Size(1 << 20), rotated=1),),
+    )
+    assert list(wrong(ledger=right)) == []
+    odd = Ledger(
+        keep_for=KeepFor(ftp=Seconds(91 * day)),
+        max_size=Size(1 << 20),
+        anonymise=Seconds(90 * day),
+        file=(
+            LogFile(path="/a", rotate=Size(100)),
+            LogFile(path="/b", rotated=3),
+            LogFile(path="/c", rotate=Size(1 << 20), rotated=0),
+        ),
+    )
+    assert list(wrong(ledger=odd)) == [
+        ("ledger", "keep_for", "ftp"),
+        ("ledger", "anonymise"),
+        ("ledger", "max_size"),
+        ("ledger", "file", 0, "rotate"),
+        ("ledger", "file", 1, "rotated"),
+        ("ledger", "file", 2, "rotated"),
+    ]
+
+
 def test_ledger() -> None:
     paths = ["/a", "/b", "/a", " ", "~/c"]
     files = tuple(LogFile(path=path) for path in paths)
@@ -176,14 +214,56 @@ def test_limits() -> None:
 def test_an_open_proxy_is_never_an_accident(
     address: str, login: Any, rules: tuple[Rule, ...], *, is_open: bool
 ) -> None:
-    found = dict(open_doors([listener(address, login=login)], rules))
+    door = listener(address, login=login)
+    found = dict(open_doors(changed(listeners=(door,), rules=rules)))
     assert list(found) == ([("listen", "x", "address")] if is_open else [])
 
 
 def test_one_far_address_among_near_ones_is_enough() -> None:
     door = listener("127.0.0.1:21", "192.168.1.1:21")
-    (text,) = dict(open_doors([door], (rule(),))).values()
+    doors = open_doors(changed(listeners=(door,), rules=(rule(),)))
+    (text,) = dict(doors).values()
     assert "192.168.1.1:21 can be reached" in text
+
+
+@pytest.mark.parametrize(
+    ("members", "is_open"),
+    [
+        (("10.0.0.0/8",), False),
+        ((), False),
+        (("group:lab",), False),
+        (("group:all",), True),
+        (("user:a", "::/0"), True),
+    ],
+)
+def test_a_group_of_everyone_opens_a_door_too(
+    members: tuple[str, ...], *, is_open: bool
+) -> None:
+    door = listener("0.0.0.0:21")
+    groups = (
+        Group(name="lab", where="", members=members),
+        Group(name="all", where="", members=("0.0.0.0/0",)),
+    )
+    found = changed(listeners=(door,), rules=(rule(who=("group:lab",)),), groups=groups)
+    assert bool([*open_doors(found)]) is is_open
+
+
+def test_a_limit_per_group_is_for_groups_alone() -> None:
+    limit = (Limit(rate=Speed(1000.0), per="group"),)
+    limited = [
+        rule(limit=limit, who=("group:lab", "group:staff")),
+        rule(limit=limit),
+        rule(limit=limit, who=("group:lab", "10.0.0.1")),
+    ]
+    found = wrong(rules=tuple(limited))
+    assert list(found) == [("rules", 1, "limit"), ("rules", 2, "limit")]
+    assert '"10.0.0.1" is no group' in found["rules", 2, "limit"]
+
+
+def test_sources_of_accounts() -> None:
+    assert list(wrong(logins=Logins(sources=()))) == [("login", "sources")]
+    twice = wrong(logins=Logins(sources=("local", "local")))
+    assert list(twice) == [("login", "sources", 1)]
 
 
 def test_loopback() -> None:

@@ -111,7 +111,7 @@ who = "*"
 [[rules]]
 thn = "deny"
 then = "no"
-limit = { rate = "5 Mbit/s" }
+limit = { rate = "5 parsecs" }
 [ledger]
 store = "postgresql:"
 [dashboard]
@@ -132,7 +132,11 @@ address = "127.0.0.1:8021"
         'p.toml:17: rules[0].then: is missing; write "allow" or "deny"',
         'p.toml:20: rules[1].thn: unknown key; did you mean "then"?',
         'p.toml:21: rules[1].then: must be "allow" or "deny", not "no"',
-        "p.toml:22: rules[1].limit: not available in this version",
+        (
+            'p.toml:22: rules[1].limit.rate: "parsecs" is no unit here; use one of '
+            "B/s, kB/s, KiB/s, MB/s, MiB/s, GB/s, GiB/s, TB/s, TiB/s, PB/s, PiB/s, "
+            "bit/s, kbit/s, Mbit/s, Gbit/s"
+        ),
         'p.toml:24: ledger.store: "postgresql:" is not available in this version',
         "p.toml:25: dashboard: not available in this version",
     ]

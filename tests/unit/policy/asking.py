@@ -32,11 +32,22 @@ def written(**keys: object) -> schema.Rule:
     return schema.Rule(**found)  # type: ignore[arg-type]
 
 
-def ruleset(*rules: dict[str, object], timezone: str = "UTC") -> Ruleset:
+def group(name: str, *members: str) -> schema.Group:
+    """Return a group as the loader gives it, each member on a line of its own."""
+    lines = tuple(f"g.toml:{line}" for line in range(2, 2 + len(members)))
+    return schema.Group(name=name, where="g.toml:1", members=members, lines=lines)
+
+
+def ruleset(
+    *rules: dict[str, object],
+    timezone: str = "UTC",
+    groups: tuple[schema.Group, ...] = (),
+) -> Ruleset:
     compiled, problems = compile_rules(
         tuple(written(**rule) for rule in rules),
         timezone=timezone,
         protocols=PROTOCOLS,
+        groups=groups,
     )
     assert problems == ()
     return compiled
@@ -51,6 +62,8 @@ def asked(
     user: str = "",
     port: int = 21,
     address: str | None = None,
+    groups: tuple[str, ...] = (),
+    mac: str = "",
 ) -> Access:
     return Access(
         protocol="ftp",
@@ -62,4 +75,6 @@ def asked(
         port=port,
         address=None if address is None else ip_address(address),
         path=path,
+        groups=frozenset(groups),
+        mac=mac,
     )

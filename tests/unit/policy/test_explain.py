@@ -1,8 +1,10 @@
 import pytest
-from tests.unit.policy.asking import MONDAY, asked, ruleset
+from tests.unit.policy.asking import MONDAY, asked, group, ruleset
 
-from portway.model import Reason
-from portway.policy.explain import describe, explain
+from portway.config import schema
+from portway.config.amounts import Pace, Speed
+from portway.model import Period, Quota, Reason
+from portway.policy.explain import describe, explain, limits_of
 
 INSIDE = "192.168.1.1"
 OUTSIDE = "203.0.113.7"
@@ -50,6 +52,80 @@ def test_why_a_rule_was_passed_over(
     (passed,) = explanation.passed_over
     assert (passed.rule, passed.rule_at) == ("x", "x.toml:1")
     assert (passed.key, passed.why) == (key, why)
+
+
+LAB = (group("lab", "user:eve", "10.1.0.0/16"), group("staff"))
+
+
+@pytest.mark.parametrize(
+    ("who", "keys", "why"),
+    [
+        ("group:lab", {"user": "bob"}, 'bob at 10.0.0.7 is not in group "lab"'),
+        (
+            ("group:lab", "group:staff"),
+            {},
+            '10.0.0.7, without a login, is not in group "lab" or "staff"',
+        ),
+        (
+            ("user:eve", "group:lab", "10.2.0.1"),
+            {"user": "bob", "groups": ("other",)},
+            (
+                'bob (group "other") at 10.0.0.7 is not among user:eve or 10.2.0.1, '
+                'and is not in group "lab"'
+            ),
+        ),
+        (
+            "mac:00:11:22:33:44:55",
+            {"user": "bob"},
+            (
+                "bob at 10.0.0.7 is not among mac:00:11:22:33:44:55; its MAC address "
+                "is not known"
+            ),
+        ),
+        (
+            "mac:00:11:22:33:44:55",
+            {"mac": "00:11:22:33:44:56"},
+            (
+                "10.0.0.7 (00:11:22:33:44:56), without a login, is not among "
+                "mac:00:11:22:33:44:55"
+            ),
+        ),
+    ],
+)
+def test_why_a_client_is_not_meant(
+    who: object, keys: dict[str, object], why: str
+) -> None:
+    rules = ruleset({"who": who}, groups=LAB)
+    explanation = explain(rules, asked(address=OUTSIDE, **keys), MONDAY)  # type: ignore[arg-type]
+    assert explanation.passed_over[0].why == why
+
+
+def test_an_address_of_this_machine_is_inside() -> None:
+    rules = ruleset({}, {"to": "inside"})
+    access = asked(address=OUTSIDE)
+    explanation = explain(rules, access, MONDAY, ours=True)
+    assert explanation.verdict == rules.decide(access, MONDAY, ours=True)
+    assert explanation.verdict.rule == "rule 2"
+    assert "is inside" in explanation.passed_over[0].why
+
+
+def test_the_limits_that_would_apply() -> None:
+    limits = (
+        schema.Limit(rate=Speed(625_000.0), quota=(Quota(2 * 10**9, Period.DAY),)),
+        schema.Limit(requests=Pace(60), per="group"),
+    )
+    rules = ruleset({"who": "group:lab", "limit": limits}, groups=LAB)
+    access = asked(address=OUTSIDE, user="eve")
+    verdict = explain(rules, access, MONDAY).verdict
+    assert list(map(str, limits_of(verdict, access))) == [
+        '5 Mbit/s and 2 GB a day for user "eve"',
+        '60 requests a minute for group "lab"',
+    ]
+    (described,) = describe(rules)
+    assert described.endswith(
+        'for group "lab"; 5 Mbit/s and 2 GB a day for each user; '
+        "60 requests a minute for each group"
+    )
 
 
 def test_why_the_inside_is_not_reached() -> None:

@@ -1,8 +1,11 @@
 import pytest
-from tests.unit.policy.asking import MONDAY, asked, ruleset
+from tests.unit.policy.asking import MONDAY, asked, group, ruleset
 
-from portway.model import Access, Reason, Verdict
-from portway.policy.rules import NO_RULE, Condition, NeedsAddress
+from portway.config import schema
+from portway.config.amounts import Count, Speed
+from portway.model import Access, Limit, Per, Reason, Verdict
+from portway.policy.rule import Condition
+from portway.policy.rules import NO_RULE, NeedsAddress
 
 OUTSIDE = "203.0.113.7"
 INSIDE = "192.168.1.1"
@@ -69,6 +72,108 @@ def test_who(who: str, client: str, user: str, *, matches: bool) -> None:
     assert allowed({"who": who}, access) is matches
 
 
+# Groups and MAC addresses.
+
+LAB = group(
+    "lab",
+    "user:bob",
+    "10.0.3.0/24",
+    "fd00::/64",
+    "mac:00-11-22-33-44-AA",
+    "group:year7",
+)
+YEAR = group("year7", "user:eve", "10.7.0.1-10.7.0.9")
+
+
+@pytest.mark.parametrize(
+    ("keys", "matches"),
+    [
+        ({"user": "bob"}, True),
+        ({"user": "eve"}, True),
+        ({"user": "Bob"}, False),
+        ({"user": ""}, False),
+        ({"client": "10.0.3.9"}, True),
+        ({"client": "::ffff:10.0.3.9"}, True),
+        ({"client": "10.7.0.9"}, True),
+        ({"client": "10.7.0.10"}, False),
+        ({"client": "fd00::1"}, True),
+        ({"mac": "00:11:22:33:44:aa"}, True),
+        ({"mac": "00:11:22:33:44:ab"}, False),
+        ({"groups": ("lab",)}, True),
+        ({"groups": ("other", "year7")}, True),
+        ({"groups": ("other",)}, False),
+    ],
+)
+def test_who_is_in_a_group(keys: dict[str, object], *, matches: bool) -> None:
+    access = asked(address=OUTSIDE, **keys)  # type: ignore[arg-type]
+    rules = ruleset({"who": "group:lab"}, groups=(LAB, YEAR))
+    assert rules.decide(access, MONDAY).allowed is matches
+    (rule,) = rules.rules
+    assert (rule.mismatch(access, MONDAY) is None) is matches
+
+
+def test_who_is_in_the_inner_group_is_not_what_the_outer_one_is() -> None:
+    rules = ruleset({"who": "group:year7"}, groups=(LAB, YEAR))
+    access = asked(address=OUTSIDE, user="bob", groups=("lab",))
+    assert not rules.decide(access, MONDAY).allowed
+
+
+def test_who_is_known_by_a_mac_address() -> None:
+    rules = ruleset({"who": ("mac:00:11:22:33:44:55", "user:bob")})
+    here = asked(address=OUTSIDE, mac="00:11:22:33:44:55")
+    assert rules.decide(here, MONDAY).allowed
+    assert not rules.decide(asked(address=OUTSIDE), MONDAY).allowed
+
+
+def test_a_ruleset_knows_whether_it_reads_mac_addresses() -> None:
+    for who in ("mac:00:11:22:33:44:55", "group:lab"):
+        assert ruleset({}, {"who": who}, groups=(LAB, YEAR)).reads_macs
+    for who in ("user:bob", "*", "group:year7"):
+        assert not ruleset({"who": who}, groups=(LAB, YEAR)).reads_macs
+    assert ruleset(groups=(LAB, YEAR)).groups == {"lab", "year7"}
+
+
+# Limits.
+
+RATE = schema.Limit(rate=Speed(1000.0))
+EACH_GROUP = schema.Limit(connections=Count(9), per="group")
+
+
+def test_a_yes_carries_the_limits_of_its_rule() -> None:
+    rules = ruleset({"who": "user:bob", "limit": (RATE,)}, {"limit": ()})
+    by_bob = rules.decide(asked(address=OUTSIDE, user="bob"), MONDAY)
+    assert by_bob.limits == (Limit(rate=1000.0),)
+    assert by_bob.group == ""
+    assert rules.decide(asked(address=OUTSIDE), MONDAY).limits == ()
+
+
+def test_the_group_is_the_first_one_that_has_the_client() -> None:
+    who = ("group:year7", "group:lab")
+    rules = ruleset({"who": who, "limit": (RATE, EACH_GROUP)}, groups=(LAB, YEAR))
+    by_eve = rules.decide(asked(address=OUTSIDE, user="eve"), MONDAY)
+    assert by_eve.group == "year7"  # and in the lab by that
+    by_bob = rules.decide(asked(address=OUTSIDE, user="bob"), MONDAY)
+    assert by_bob.group == "lab"
+    first, second = by_bob.limits
+    assert (first.per, second.per) == (Per.USER, Per.GROUP)
+
+
+def test_the_group_is_told_for_the_inside_too() -> None:
+    limit = (EACH_GROUP,)
+    rules = ruleset(
+        {"who": "group:lab", "to": "inside", "limit": limit}, groups=(LAB, YEAR)
+    )
+    verdict = rules.decide(asked(address=INSIDE, groups=("lab",)), MONDAY)
+    assert verdict.reaches_inside
+    assert verdict.group == "lab"
+
+
+def test_verdicts_are_made_once() -> None:
+    rules = ruleset({"who": "group:lab", "limit": (EACH_GROUP,)}, groups=(LAB, YEAR))
+    access = asked(address=OUTSIDE, user="bob")
+    assert rules.decide(access, MONDAY) is rules.decide(access, MONDAY)
+
+
 # Do.
 
 
@@ -121,6 +226,15 @@ def test_when_is_any_of_its_lines() -> None:
     rules = ruleset({"when": ("Sun", "Mon 10:00-10:01")})
     assert rules.decide(asked(address=OUTSIDE), MONDAY).allowed
     assert not rules.decide(asked(address=OUTSIDE), MONDAY + 60).allowed
+
+
+def test_the_same_ruleset_is_asked_at_other_times() -> None:
+    rules = ruleset({"when": "Mon 10:00-10:01"}, {"when": "Mon 10:01-10:02"})
+    access = asked(address=OUTSIDE)
+    seconds = (60, 0, 59.9, 60, 120, -1, 119, 0)
+    decided = [rules.decide(access, MONDAY + second).rule for second in seconds]
+    one, two = "rule 1", "rule 2"
+    assert decided == [two, one, one, two, "", "", two, one]
 
 
 # To, with an address.

@@ -92,12 +92,38 @@ def test_when_a_schedule_holds(
         ("08:00-08:00", "for the whole day, leave it out"),
         ("2026-02-30", "no such date"),
         ("2026-12-24..2026-12-23", "ends before it begins"),
+        (
+            "08:00-12:00, 16:00-13:00",
+            (
+                '"16:00-13:00" ends before it begins; over midnight it would run into '
+                '"08:00-12:00"'
+            ),
+        ),
+        ("Mon-Fri 16:00-09:00, 08:00-10:00", '"16:00-09:00" ends before it begins'),
+        ("2026-12-24..2026-12-25 12:00-09:00, 08:00-10:00", "swap its times"),
     ],
 )
 def test_what_is_no_schedule(text: str, cure: str) -> None:
     with pytest.raises(ValueError) as raised:
         read_spans(text)
     assert cure in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "22:00-06:00",
+        "12:00-11:00",
+        "06:00-07:00, 22:00-06:00",
+        "22:00-00:00, 00:00-06:00",
+        "Sat 22:00-09:00, 08:00-10:00",  # the day after is another one
+        "Mon, Wed 22:00-09:00, 08:00-10:00",
+        "2026-12-24 22:00-09:00, 08:00-10:00",
+        "22:00-06:00, Sat 05:00-07:00",  # of another span
+    ],
+)
+def test_what_may_run_over_midnight(text: str) -> None:
+    assert read_spans(text)
 
 
 def test_a_line_is_read_into_spans() -> None:
@@ -123,6 +149,46 @@ def test_a_line_is_read_into_spans() -> None:
 def test_times_are_those_of_a_clock_on_the_wall(moment: str, *, inside: bool) -> None:
     schedule = Schedule(("02:00-03:00",), read_spans("02:00-03:00"), PARIS)
     assert schedule.covers(datetime.fromisoformat(moment).timestamp()) is inside
+
+
+NEW_YORK = ZoneInfo("America/New_York")
+LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "begins", "ends", "minutes"),
+    [
+        # forward: 02:00 becomes 03:00, on a Sunday
+        (PARIS, "01:30-03:30", "2026-03-29T00:30", "2026-03-29T01:30", 60),
+        (PARIS, "Sat 22:00-06:00", "2026-03-28T21:00", "2026-03-29T04:00", 7 * 60),
+        (PARIS, "2026-03-29", "2026-03-28T23:00", "2026-03-29T22:00", 23 * 60),
+        # back: 03:00 becomes 02:00
+        (PARIS, "01:30-03:30", "2026-10-24T23:30", "2026-10-25T02:30", 3 * 60),
+        (PARIS, "Sat 22:00-06:00", "2026-10-24T20:00", "2026-10-25T05:00", 9 * 60),
+        (PARIS, "2026-10-25", "2026-10-24T22:00", "2026-10-25T23:00", 25 * 60),
+        # forward: 02:00 becomes 03:00; back: 02:00 becomes 01:00
+        (NEW_YORK, "01:00-04:00", "2026-03-08T06:00", "2026-03-08T08:00", 2 * 60),
+        (NEW_YORK, "00:30-02:00", "2026-11-01T04:30", "2026-11-01T07:00", 150),
+        (NEW_YORK, "Sun", "2026-03-08T05:00", "2026-03-09T04:00", 23 * 60),
+        (NEW_YORK, "Sun", "2026-11-01T04:00", "2026-11-02T05:00", 25 * 60),
+        # half an hour: 02:00 becomes 02:30; 02:00 becomes 01:30
+        (LORD_HOWE, "01:30-03:00", "2026-10-03T15:00", "2026-10-03T16:00", 60),
+        (LORD_HOWE, "01:30-02:30", "2026-04-04T14:30", "2026-04-04T16:00", 90),
+        (LORD_HOWE, "Sun", "2026-10-03T13:30", "2026-10-04T13:00", 23 * 60 + 30),
+        (LORD_HOWE, "Sun", "2026-04-04T13:00", "2026-04-05T13:30", 24 * 60 + 30),
+    ],
+)
+def test_the_clocks_are_changed(
+    zone: ZoneInfo, text: str, begins: str, ends: str, minutes: int
+) -> None:
+    """It holds for all of a stretch, in UTC, and for no minute around it."""
+    schedule = Schedule((text,), read_spans(text), zone)
+    first = datetime.fromisoformat(begins).replace(tzinfo=UTC).timestamp()
+    end = datetime.fromisoformat(ends).replace(tzinfo=UTC).timestamp()
+    assert (end - first) / 60 == minutes
+    assert all(schedule.covers(first + 60 * n) for n in range(minutes))
+    for before_or_after in (first - 60, first - 0.5, end, end + 59.5):
+        assert not schedule.covers(before_or_after)
 
 
 def test_the_day_is_that_of_the_time_zone() -> None:

@@ -110,6 +110,9 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "MFMT": _MANAGE,
         "MFCT": Verb(Kind.BARRIER, Action.MANAGE, has_path=True),
         "MFF": Verb(Kind.BARRIER, Action.MANAGE, has_path=True),
+        # In no RFC: a folder goes with all that is in it; files become one.
+        "RMDA": Verb(Kind.BARRIER, Action.DELETE, has_path=True),
+        "COMB": Verb(Kind.BARRIER, Action.WRITE, has_path=True),
         # RFC 2228, RFC 4217.
         "AUTH": _SECURITY,
         "PBSZ": _SECURITY,
@@ -142,6 +145,24 @@ _OPTIONS = re.compile(rb"(?:-[^ ]* *)+")  # "LIST -la /pub": what servers skip
 _LISTINGS = {"LIST", "NLST", "STAT"}
 _CLEAR_OPTIONS = re.compile(rb"(?:-[A-QS-Za-z0-9]+(?: |\Z))*")  # -R goes below
 _PATTERN = re.compile(rb"[*?\[{]")
+_FIRST_NAME = re.compile(rb' *(?:"([^"]*)"|([^ ]*))')
+
+# What SITE does to a path, and how many words stand before it: vsftpd, Pure-FTPd, and
+# ProFTPD's mod_site, mod_site_misc and mod_copy.
+_SITE_WORDS = {
+    b"CHMOD": 1,
+    b"CHGRP": 1,
+    b"CHOWN": 1,
+    b"CPFR": 0,
+    b"CPTO": 0,
+    b"MKDIR": 0,
+    b"RMDIR": 0,
+}
+_SITE_TWO = {b"COPY", b"SYMLINK"}  # paths; what comes to be is the last
+_SITE_TIMES = re.compile(rb"(.*?)(?: +\d{8,14}){3} +UTC", re.DOTALL | re.IGNORECASE)
+_TIME = re.compile(rb"\d{8,14} ")
+# Some servers take these for more than themselves, or not for themselves.
+_SITE_ODD = re.compile(rb"[\t\v\f\"'\\*?\[{]|  ")
 
 
 def action_of(command: Command) -> Action | None:
@@ -165,9 +186,13 @@ def path_of(command: Command, directory: bytes) -> bytes | None:
     """Return the absolute path that *command* is about; None if it names none.
 
     *directory* is where the client is on the server. A listing without an argument
-    is of that directory, and so is a STOU without a name.
+    is of that directory, and so is a STOU without a name. Of SITE's commands, those
+    that servers are known to have.
     """
     verb, argument = command.verb, command.argument
+    if verb == "SITE":
+        path = _site_path(argument)
+        return resolve_path(directory, path) if path else None
     if not VERBS.get(verb, UNKNOWN).has_path:
         return None
     if verb in _LISTINGS:
@@ -178,6 +203,8 @@ def path_of(command: Command, directory: bytes) -> bytes | None:
         time = _SETS_TIME.match(argument)
         if time:
             argument = argument[time.end() :]
+    elif verb == "COMB":
+        argument = _first_name(argument)
     return resolve_path(directory, argument)
 
 
@@ -186,12 +213,65 @@ def _options_of(argument: bytes) -> bytes:
     return options[0] if options else b""
 
 
+def _first_name(argument: bytes) -> bytes:
+    """Return the first of several names, which may be quoted."""
+    found = _FIRST_NAME.match(argument)
+    return (found[1] or found[2] or b"") if found else b""
+
+
+def _site_words(argument: bytes) -> tuple[bytes, bytes]:
+    """Return what SITE shall do, in capitals, and what stands behind that."""
+    words = argument.split(maxsplit=1)
+    word = words[0].upper() if words else b""
+    return word, words[1] if len(words) > 1 else b""
+
+
+def _site_path(argument: bytes) -> bytes | None:
+    """Return the path that a SITE command is about; None if nobody can tell."""
+    word, rest = _site_words(argument)
+    if word in _SITE_WORDS:
+        for _ in range(_SITE_WORDS[word]):
+            rest = rest.lstrip(b" ").partition(b" ")[2]
+        return rest
+    if word in _SITE_TWO:
+        return rest.rstrip(b" ").rpartition(b" ")[2]
+    if word == b"UTIME":
+        times = _SITE_TIMES.fullmatch(rest)
+        return times[1] if times else rest.partition(b" ")[2]
+    return None
+
+
+def _site_is_clear(argument: bytes) -> bool:
+    """Say whether there is one way only to read the path of a SITE command."""
+    path = _site_path(argument)
+    if path is None:
+        return True
+    word, rest = _site_words(argument)
+    if word in _SITE_TWO or _SITE_ODD.search(argument):
+        return False
+    if _SITE_TIMES.fullmatch(rest) and _TIME.match(rest):
+        return False  # which is the time, and which the path?
+    return not argument.startswith(b" ") and _is_plain(path)
+
+
+def _is_plain(path: bytes) -> bool:
+    """Say whether no server skips, expands or decodes any of *path*."""
+    if b"\xff\xff" in path:  # one byte to those that speak Telnet
+        return False
+    return path == path.strip(b" \t") and not path.startswith(b"~")
+
+
 def is_clear(command: Command) -> bool:
     """Say whether every server takes *command* to be about the path of `path_of`.
 
     Where rules read paths, only that will do: servers expand ``~``, some skip blanks,
-    and for listings patterns, or take an odd option for a path.
+    and for listings patterns, or take an odd option for a path. What names more
+    than one path is about none of them alone.
     """
+    if command.verb == "SITE":
+        return _site_is_clear(command.argument)
+    if command.verb == "COMB":
+        return False
     if not VERBS.get(command.verb, UNKNOWN).has_path:
         return True
     path = command.argument
@@ -204,4 +284,4 @@ def is_clear(command: Command) -> bool:
         path = path.partition(b" ")[2]
     elif command.verb == "MDTM" and (time := _SETS_TIME.match(path)):
         path = path[time.end() :]
-    return path == path.strip(b" \t") and not path.startswith(b"~")
+    return _is_plain(path)

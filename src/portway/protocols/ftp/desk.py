@@ -81,15 +81,19 @@ class Desk(Protocol):
         """Send a reply of the gateway's own, in its turn."""
 
     async def verify(self, user: bytes, password: bytes) -> Verification:
-        """Check a proxy login; a wrong password leaves its record by itself."""
+        """Check a proxy login; a wrong one is recorded by itself, and its answer waits.
+
+        Raises Farewell where no login can be checked now.
+        """
 
     async def knows(self, user: bytes) -> bool:
         """Say whether *user* may be an account."""
 
     async def refuse_login(self, unknown: bytes | None) -> None:
-        """Tell the client that its proxy login is refused, after a second.
+        """Tell the client that its proxy login is refused.
 
-        *unknown* is a name that is no account. Raises Farewell the third time.
+        *unknown* is a name that is no account; it is recorded, and the answer waits.
+        Raises Farewell the third time.
         """
 
     def forget_login(self) -> None:
@@ -113,5 +117,8 @@ class Desk(Protocol):
     async def drop_server(self) -> None:
         """Take leave of the server, if there is one."""
 
-    async def logged_in(self, user: bytes) -> None:
-        """Called when the server has taken the login; the next command waits for it."""
+    async def logged_in(self, user: bytes, address: bytes) -> None:
+        """Called when the server has taken the login; the next command waits for it.
+
+        *address* is what an anonymous client gave for a password, else empty.
+        """

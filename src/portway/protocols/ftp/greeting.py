@@ -23,11 +23,17 @@ class Greeting:
     def as_reply(self) -> bytes:
         """Return it as the reply to SITE or OPEN, which clients want to be a 220."""
         lines = self.text.splitlines()
-        last = b"220 " + lines[-1][4:]
+        code, last = lines[0][:3], lines[-1]
+        if last.startswith(code):  # else the greeting was cut before its end
+            last = last[4:]
+        last = b"220 " + last
         if self.hidden or len(lines) == 1:
             return last + b"\r\n"
         first = b"220-" + lines[0][4:]
-        return b"\r\n".join([first, *lines[1:-1], last, b""])
+        inner = lines[1:-1]
+        if code != b"220":
+            inner = [beside(b"220", line) for line in inner]
+        return b"\r\n".join([first, *inner, last, b""])
 
     def in_front_of(self, reply: bytes) -> bytes:
         """Return *reply*, or its first line, with the greeting's lines before it."""
@@ -52,8 +58,8 @@ def login_rewrite(
     def rewrite(line: ReplyLine) -> bytes:
         text = line.line
         outer = line.first or line.final
-        if verb == "USER" and outer and 200 <= line.code < 300:
-            text = b"230" + text[3:]
+        if verb == "USER" and 200 <= line.code < 300 and line.code != 230:
+            text = b"230" + text[3:] if outer else beside(b"230", text)
         if greeting is not None and line.first and 200 <= line.code < 400:
             text = greeting.in_front_of(text)
         return text
@@ -65,7 +71,15 @@ def as_230(text: bytes, code: int) -> bytes:
     """Return a kept reply of *code* as 230, if it is another success."""
     if not 200 <= code < 300 or code == 230:
         return text
-    lines = text.splitlines(keepends=True)
-    lines[0] = b"230" + lines[0][3:]
-    lines[-1] = b"230" + lines[-1][3:]
-    return b"".join(lines)
+    first, *inner = text.splitlines(keepends=True)
+    last = [b"230" + line[3:] for line in inner[-1:]]
+    inner = [beside(b"230", line) for line in inner[:-1]]
+    return b"".join([b"230" + first[3:], *inner, *last])
+
+
+def beside(code: bytes, line: bytes) -> bytes:
+    """Return an inner *line* so that it cannot end a reply that has become *code*'s.
+
+    RFC 959, section 4.2: a line that begins with such a number has a blank before it.
+    """
+    return b" " + line if line.startswith(code) else line

@@ -12,15 +12,15 @@ reply.
 import asyncio
 import contextlib
 
-from portway.errors import PeerError, PortwayError
+from portway.errors import PeerError, PortwayError, Refused
 from portway.exchange import Exchange
-from portway.model import IPAddress, Side
+from portway.model import IPAddress, Reason, Side
 from portway.net.deadline import Deadline
 from portway.net.linger import linger
 from portway.net.stream import SocketStream
 from portway.protocols.ftp import replies, transfer
 from portway.protocols.ftp.client import Client
-from portway.protocols.ftp.dialogue import Awaited, Fate, Reply
+from portway.protocols.ftp.dialogue import Fate, Reply
 from portway.protocols.ftp.legs import DataPath
 from portway.protocols.ftp.transfer import Closing, DataEnd, Direction
 from portway.protocols.ftp.upstream import Upstream
@@ -31,9 +31,12 @@ LATE_LEG = 5.0  # for the server's leg, once the server said that it is done
 REPLY_AFTER_FAILURE = 10.0  # the server's own account of a failure is awaited
 REPLY_AFTER_DATA = 600.0  # slow disks sync before they say 226
 REPLY_AT_END = 0.5  # for the final reply to come, before a download's end is passed on
-MOMENT = 0.01
+MOMENTS = 0.001, 0.01  # by which the connections of who is killed end one after another
+SHARE = 0.05  # of the time that an upload took: so long may its end be doubted
+ONE_WRITE = 8192  # bytes that clients send at once: they are there, or none of them
 LINGER = 5.0
 DRAIN = 1.0
+NO_LEG = {DataEnd.NO_CLIENT, DataEnd.NO_SPARE}  # the server would wait for one long
 KNOWS_ABOR = (b"ABOR", b"abor", b"Abor")
 
 
@@ -158,6 +161,8 @@ class Transfer:
         self._stall.set(self._stall_time)
         try:
             if self.direction is Direction.BOTH:
+                client.reset_if_lost(True)
+                server.reset_if_lost(True)
                 await self.exchange.relay(client, server)
             else:
                 up = self.direction is Direction.UP
@@ -170,21 +175,31 @@ class Transfer:
         except PeerError as error:
             broke_client = error.side is Side.CLIENT
             return DataEnd.CLIENT_BROKE if broke_client else DataEnd.SERVER_BROKE
+        except Refused as refused:
+            self._detail = replies.which(refused)
+            return DataEnd.QUOTA
         return DataEnd.WHOLE
 
     async def _end_is_meant(self, source: SocketStream, *, up: bool) -> bool:
         """Say whether the end of the data is no more than that.
 
         Who is killed ends its data like one who is done, and its control connection
-        with it, a moment sooner or later. A server has its final reply to tell.
+        with it, a moment sooner or later: Linux takes 0.2 ms, and longer if it is busy.
+        A server has its final reply to tell.
         """
         if up:
-            await asyncio.sleep(MOMENT)
-            return not self._control.gone
+            return not await self._client_dies()
         source.close()  # some wait for this before they reply
         if not self._final.done():
             await asyncio.wait({self._final}, timeout=REPLY_AT_END)
         return self._final.done() or not self._upstream.stream.has_ended()
+
+    async def _client_dies(self) -> bool:
+        """Say whether the client's control connection ends with its data."""
+        if not self._control.gone and not 0 < self.moved <= ONE_WRITE:
+            least, most = MOMENTS
+            await asyncio.sleep(max(least, min(most, SHARE * self.exchange.age)))
+        return self._control.gone
 
     async def _bring_legs_up(self) -> DataEnd | None:
         """Return what failed, or None."""
@@ -195,15 +210,18 @@ class Transfer:
                     self.exchange, self._source, self._dial_time
                 )
         except (PortwayError, TimeoutError) as error:
-            self._detail = str(error)
+            if is_busy(error):
+                return DataEnd.NO_SPARE
+            denied = isinstance(error, Refused)
+            self._detail = "denied by policy" if denied else str(error)
             return DataEnd.NO_SERVER
         try:
             if self._path.calls_client:
                 await self._first_sign(self._server)
             async with asyncio.timeout(LEG_TIME):
                 self._client = await self._path.client_leg()
-        except (PortwayError, TimeoutError):
-            return DataEnd.NO_CLIENT
+        except (PortwayError, TimeoutError) as error:
+            return DataEnd.NO_SPARE if is_busy(error) else DataEnd.NO_CLIENT
         self._client_up.set_result(True)
         return None
 
@@ -225,7 +243,7 @@ class Transfer:
         release(self._start)
 
     def _check_progress(self) -> None:
-        if self._moved_before == self.moved:
+        if self._moved_before == self.moved and not self.exchange.held_back:
             self._detail = f"no byte in {self._stall_time:.0f} s"
             self.end = DataEnd.STALLED
             for leg in (self._client, self._server):
@@ -242,12 +260,12 @@ class Transfer:
         if end is DataEnd.WHOLE:
             self._upstream.wait_at_most(REPLY_AFTER_DATA)
             return
-        if end is not DataEnd.NO_CLIENT:
+        if end not in NO_LEG:
             await asyncio.wait({self._final}, timeout=REPLY_AFTER_FAILURE)
         if self._final.done() or self.aborted:
             return
         self._answered = True
-        await self._upstream.abort_transfer(Awaited("ABOR", Fate.KEEP))
+        await self._upstream.abort_transfer(Fate.KEEP, urgent=True)
         answer = transfer.final_reply(end, None, self._detail)
         await self._control.tell(answer or replies.TRANSFER_ABORTED)
         release(self.over)
@@ -309,6 +327,11 @@ class Transfer:
             return None
         self._upstream.read_again(line)
         return replies.TRANSFER_ABORTED
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether the gateway had no descriptor, or no port, for a leg."""
+    return isinstance(error, Refused) and error.reason is Reason.BUSY
 
 
 def hasten(time: asyncio.Timeout) -> None:

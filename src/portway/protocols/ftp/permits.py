@@ -32,15 +32,25 @@ class Permits:
     """The policy's word on what is done at one server.
 
     *visit* is the exchange of the visit itself. *directory* is where the client is,
-    as far as that can be told, for the paths that rules and records hold.
+    as far as that can be told, for the paths that rules and records hold. *anonymous*
+    is the address that an anonymous client logged in with, for the records.
     """
 
-    __slots__ = ("_begun", "_gate", "_visit", "directory", "moving", "sure")
+    __slots__ = (
+        "_begun",
+        "_gate",
+        "_visit",
+        "anonymous",
+        "directory",
+        "moving",
+        "sure",
+    )
 
     def __init__(self, gate: Gate, visit: Exchange) -> None:
         self.directory = b"/"
         self.sure = False  # that the server has said where that is
         self.moving = 0  # changes of the directory that are on their way
+        self.anonymous = ""
         self._gate = gate
         self._visit = visit
         self._begun: set[Exchange] | None = None  # most visits need none at a time
@@ -49,6 +59,11 @@ class Permits:
     def read_paths(self) -> bool:
         """Whether a rule reads paths, so that the directory must be known for sure."""
         return self._gate.services.rules.reads_paths
+
+    @property
+    def must_learn(self) -> bool:
+        """Whether the server must be asked where the client is."""
+        return self.read_paths and not self.sure
 
     async def ask(self, command: Command) -> Exchange | None:
         """Ask for *command*; None: it is talk, which nobody need permit.
@@ -81,6 +96,8 @@ class Permits:
             exchange.close(unclear)
             raise Denied(replies.command_denied(unclear))
         self._begun.add(exchange)
+        if self.anonymous:
+            exchange.note(anonymous=self.anonymous)
         return exchange
 
     def replied(self, exchange: Exchange, code: int) -> None:

@@ -21,6 +21,8 @@ NAME_THE_SERVER = reply(
 LOG_IN_FIRST = reply(530, "Log in to the proxy first.")
 LOGIN_REFUSED = reply(530, "Proxy login refused.")
 THREE_REFUSED = reply(421, "Three logins refused.")
+TOO_MANY_WRONG = reply(421, "Too many wrong proxy logins. Come back later.")
+LOGIN_OVER = reply(421, "The proxy login counts no more. Log in again.")
 ACCOUNTS_DOWN = reply(421, "The proxy cannot check logins now.")
 NOTED = reply(220, "Noted. Log in to the proxy.")
 SEND_ACCT = reply(332, "Send ACCT.")
@@ -54,6 +56,9 @@ NO_TLS = reply(503, "TLS is not active.")
 NO_CCC = reply(534, "CCC is not allowed here.")
 NO_MODE = reply(504, "Only MODE S is available.")
 TRANSFER_ABORTED = reply(426, "Transfer aborted.")
+NOTHING_TO_ABORT = reply(226, "ABOR came behind the end of the transfer.")
+NO_COMMANDS = reply(421, "Lines came in, and no command among them.")
+ENDED = reply(421, "Ended by the administrator.")
 INTERNAL = reply(421, "The proxy met an error of its own.")
 
 
@@ -86,6 +91,7 @@ REFUSALS: Mapping[Reason, bytes] = {
     Reason.IDLE: IDLE,
     Reason.BUSY: NO_DATA_PORT,
     Reason.DRAIN: reply(421, "The proxy is closing."),
+    Reason.ADMIN: ENDED,
     Reason.LOOP: reply(530, "That address is this proxy itself."),
 }
 
@@ -102,6 +108,7 @@ BECAUSE = {
     Reason.UNREACHABLE: "network unreachable",
     Reason.CONNECT_TIMEOUT: "connection timed out",
 }
+LIMITS = {Reason.CONNECTIONS: 450, Reason.RATE: 450, Reason.QUOTA: 550}
 POLICY = {Reason.RULE, Reason.DEFAULT, Reason.PORT, Reason.INSIDE}
 
 
@@ -125,6 +132,9 @@ def not_reached(error: PortwayError, host: str) -> bytes:
     if isinstance(error, Refused):
         if error.reason in POLICY:
             return reply(530, denied(error))
+        if error.reason in LIMITS:
+            lasting = error.reason is Reason.QUOTA
+            return reply(530 if lasting else 421, limited(error))
         return BUSY if error.reason is Reason.BUSY else REFUSALS[error.reason]
     if error.reason is Reason.NAME:
         return reply(530, f"Cannot resolve host {host}.")
@@ -136,14 +146,30 @@ def not_reached(error: PortwayError, host: str) -> bytes:
     return reply(421, f"Host {host} did not greet.")
 
 
+def login_impossible(error: Refused) -> bytes:
+    """Return why no proxy login of the client's is checked now."""
+    return TOO_MANY_WRONG if error.reason is Reason.RATE else REFUSALS[error.reason]
+
+
 def denied(error: Refused) -> str:
     """Return the words of a refusal by the policy."""
     because = " ".join(error.because.split())
     return f"Denied: {because}" if because else "Denied by policy."
 
 
+def limited(error: Refused) -> str:
+    """Return the words of a refusal by a limit."""
+    text = error.text
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def which(error: Refused) -> str:
+    """Return which limit it was, without the words for its kind."""
+    return error.because.partition(": ")[2]
+
+
 def command_denied(error: Refused) -> bytes:
     """Return the refusal of one command."""
-    if error.reason is Reason.QUOTA:
-        return REFUSALS[Reason.QUOTA]
+    if error.reason in LIMITS:
+        return reply(LIMITS[error.reason], limited(error))
     return reply(550, denied(error))

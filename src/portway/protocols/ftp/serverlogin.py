@@ -15,6 +15,7 @@ from portway.protocols.ftp.greeting import Greeting, as_230
 from portway.protocols.ftp.wire import reply
 
 NAMELESS = {b"anonymous", b"ftp"}
+ADDRESS = 256  # bytes; RFC 5321, section 4.5.3.1.3, has as many
 
 
 class ServerLogin:
@@ -24,6 +25,7 @@ class ServerLogin:
     """
 
     __slots__ = (
+        "_address",
         "_desk",
         "_greeting",
         "_kept",
@@ -42,6 +44,7 @@ class ServerLogin:
         self._desk = desk
         self._kept: Kept | None = None  # what is, or was, to be replayed
         self._name = b""  # the last USER's, which a PASS completes
+        self._address = b""  # that PASS, if it holds no secret: see `_remember`
         self._greeting: Greeting | None = None  # until the client has seen it
 
     async def reach(self, target: Target) -> bool:
@@ -95,6 +98,8 @@ class ServerLogin:
 
     async def _relay(self, verb: str, argument: bytes) -> None:
         greeting, self._greeting = self._greeting, None
+        if verb != "ACCT":
+            self._remember(argument if verb == "PASS" else b"")
         code = await self._desk.relay(line_of(verb, argument), greeting)
         if 200 <= code < 300:
             await self._is_in()
@@ -114,6 +119,7 @@ class ServerLogin:
         self._name = user
         self.state = State.LOGIN
         answer = await self._desk.ask(line_of("USER", user))
+        self._remember(password if answer.code == 331 else b"")
         if answer.code == 331:
             answer = await self._desk.ask(line_of("PASS", password))
         if answer.good:
@@ -122,7 +128,15 @@ class ServerLogin:
 
     async def _is_in(self) -> None:
         self.state = State.SESSION
-        await self._desk.logged_in(self._name)
+        await self._desk.logged_in(self._name, self._address)
+
+    def _remember(self, password: bytes) -> None:
+        """Keep an anonymous client's password: by custom its electronic address.
+
+        RFC 1635, section 4. Any other is a secret, and forgotten.
+        """
+        anonymous = self._name.lower() in NAMELESS
+        self._address = password[:ADDRESS] if anonymous else b""
 
     # A login that was given before SITE or OPEN.
 

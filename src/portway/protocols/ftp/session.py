@@ -9,16 +9,15 @@ no task, socket or exchange behind.
 """
 
 import asyncio
-import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portway.errors import PeerError, PortwayError, ProtocolError, Refused
+from portway.errors import PeerError, PortwayError, Refused
 from portway.exchange import Exchange
 from portway.gate import Gate
 from portway.lines import BadLine, shown
-from portway.model import NOBODY, Action, Credentials, Outcome, Reason, Side
+from portway.model import Action, Credentials, Outcome, Reason, Side
 from portway.net.deadline import Deadline
 from portway.net.linger import linger
 from portway.net.stream import SocketStream
@@ -26,9 +25,11 @@ from portway.protocols.ftp import answers, replies
 from portway.protocols.ftp.client import Client
 from portway.protocols.ftp.desk import Desk, Farewell, Replay, State, Target
 from portway.protocols.ftp.dialogue import Reply
+from portway.protocols.ftp.farewell import last_words
 from portway.protocols.ftp.greeting import Greeting, login_rewrite
 from portway.protocols.ftp.legs import Ways, source_for
 from portway.protocols.ftp.login import Login
+from portway.protocols.ftp.payloads import Parties
 from portway.protocols.ftp.upstream import ServerClosing, Upstream, verb_of
 from portway.protocols.ftp.visit import Visit
 from portway.protocols.ftp.wire import Command, reply
@@ -36,13 +37,11 @@ from portway.users.directory import Verification
 
 REPLAY_AFTER = 0.3  # seconds of silence, then a kept login is replayed
 NO_REPLAY = {"USER", "REIN", "QUIT", "OPEN"}
-WRONG_PASSWORD = 1.0  # seconds that a wrong one costs
 REFUSALS = 3  # of proxy logins in a row; then the client must connect again
 FAREWELL_TIME = 1.0  # seconds for a farewell to go out
 LAST_WORDS = 1.0  # seconds for what a server still says when it is gone
 LINGER = 2.0
-
-log = logging.getLogger(__name__)
+NO_COMMANDS = 64  # lines in a row that are none: no client, and no person, sends them
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,7 @@ class Session:
         "_house",
         "_login",
         "_main",
+        "_noise",
         "_reader",
         "_refused",
         "_tasks",
@@ -86,6 +86,7 @@ class Session:
         self._main: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         self._refused = 0  # proxy logins since the last right one
+        self._noise = 0  # lines since the last command
         self._clock = Deadline(self._login_took_too_long)
 
     async def run(self) -> None:
@@ -102,14 +103,12 @@ class Session:
             await self._say(replies.closing(self._house.name))
             raise
         else:
-            words = self._last_words()
-            if moving and words == replies.SERVER_CLOSED:
-                words = replies.CUT_BY_SERVER + words
-            await self._say(words)
+            await self._say(last_words(self._error, self._house.name, moving=moving))
 
     async def _until_the_end(self) -> None:
         """Serve commands until `_error` says why no more."""
         self._main = asyncio.current_task()
+        self._gate.on_end(self._end)
         self._clock.set(self._house.ways.settings.login_time)
         self._client.stream.on_hangup = self._hung_up
         try:
@@ -168,24 +167,6 @@ class Session:
             self._visit.close(None if isinstance(error, Farewell) else error)
         self._gate.close()
 
-    def _last_words(self) -> bytes:
-        """Return the farewell that the end calls for."""
-        error = self._error
-        if isinstance(error, Farewell):
-            return error.text
-        if isinstance(error, ServerClosing):
-            return b""
-        if isinstance(error, Refused) and error.reason is Reason.DRAIN:
-            return replies.closing(self._house.name)
-        if not isinstance(error, PortwayError):
-            log.error("ftp.session.failed", exc_info=error)
-            return replies.INTERNAL
-        if error.side is Side.CLIENT:
-            return replies.CLIENT_ENDS.get(error.reason, b"")
-        if isinstance(error, ProtocolError):
-            return replies.SERVER_ODD
-        return replies.REFUSALS[error.reason]
-
     async def _say(self, words: bytes) -> None:
         """Send the farewell, and close so that the client gets to see it."""
         stream = self._client.stream
@@ -208,6 +189,7 @@ class Session:
         except TimeoutError:
             await self._login.server.run_replay()
             return
+        self._bear_with(line)
         if line is BadLine.TOO_LONG:
             await self.tell(replies.LINE_TOO_LONG)
         elif line is BadLine.CONTROL:
@@ -215,7 +197,18 @@ class Session:
         elif isinstance(line, Command):
             await self._dispatch(line)
 
+    def _bear_with(self, line: Command | BadLine) -> None:
+        """Count lines that are no command; the client that sends no other must go."""
+        if isinstance(line, Command) and line.verb:
+            self._noise = 0
+            return
+        self._noise += 1
+        if self._noise > NO_COMMANDS:
+            raise Farewell(replies.NO_COMMANDS)
+
     async def _dispatch(self, command: Command) -> None:
+        if not await self._gate.renew():
+            raise Farewell(replies.LOGIN_OVER)
         login = self._login
         if login.state is State.HELD and await login.command(command):
             return  # AUTH is a proxy login there
@@ -256,16 +249,15 @@ class Session:
         try:
             verified = await self._gate.login(credentials)
         except Refused as refused:
-            raise Farewell(replies.REFUSALS[refused.reason]) from None
+            raise Farewell(replies.login_impossible(refused)) from None
         if verified is Verification.OK:
             self._refused = 0
         return verified
 
     async def refuse_login(self, unknown: bytes | None) -> None:
-        """Tell the client that its proxy login is refused, after a second."""
+        """Tell the client that its proxy login is refused."""
         if unknown is not None:
-            self._gate.record_login(shown(unknown), Reason.LOGIN_WRONG)
-        await asyncio.sleep(WRONG_PASSWORD)
+            await self._gate.refuse_unknown(shown(unknown))
         self._refused += 1
         if self._refused == REFUSALS:
             raise Farewell(replies.THREE_REFUSED)
@@ -277,7 +269,7 @@ class Session:
 
     def forget_login(self) -> None:
         """Forget who the client is to the proxy."""
-        self._gate.identity = NOBODY
+        self._gate.log_out()
 
     async def reach(self, target: Target) -> Greeting | None:
         """Connect to a server; None: the client was told why not."""
@@ -323,7 +315,14 @@ class Session:
             stream.close()
             raise
         self._visit = Visit(
-            self._client, self._gate, self._house.ways, exchange, upstream, self._tasks
+            Parties(
+                self._client,
+                self._gate,
+                self._house.ways,
+                exchange,
+                upstream,
+                self._tasks,
+            )
         )
         self._reader = self._tasks.create_task(self._read_server(self._visit))
         for line in self._waiting.before_login(exchange.access.host):
@@ -374,11 +373,11 @@ class Session:
         self._visit = self._reader = None
         visit.close(None)
 
-    async def logged_in(self, user: bytes) -> None:
+    async def logged_in(self, user: bytes, address: bytes) -> None:
         """The server has taken the login: say to it what the client said before."""
         self._clock.close()
         visit = self._server()
-        await visit.logged_in(user)
+        await visit.logged_in(user, address)
         for line in self._waiting.after_login():
             await visit.upstream.ask(line)
 

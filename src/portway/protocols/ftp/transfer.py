@@ -34,6 +34,8 @@ class DataEnd(Enum):
     CLIENT_BROKE = auto()
     SERVER_BROKE = auto()
     STALLED = auto()
+    QUOTA = auto()  # the client's is used up
+    NO_SPARE = auto()  # the gateway had no descriptor, or no port, for a leg
     NO_CLIENT = auto()  # its leg never came up
     NO_SERVER = auto()
     CUT = auto()  # the gateway's doing: shutdown, an error of its own
@@ -58,12 +60,21 @@ class Ending:
     error: str = ""
 
 
+_REASONS = {
+    DataEnd.STALLED: Reason.TIMEOUT,
+    DataEnd.QUOTA: Reason.QUOTA,
+    DataEnd.NO_SPARE: Reason.BUSY,
+}
+# What a server says of these is not what the client must know.
+_OURS = {DataEnd.NO_CLIENT, DataEnd.QUOTA, DataEnd.NO_SPARE}
 _FAILURES = {
     DataEnd.CLIENT_BROKE: (426, "Your data connection broke.", Side.CLIENT),
     DataEnd.SERVER_BROKE: (426, "The server's data connection broke.", Side.SERVER),
     DataEnd.STALLED: (426, "The data stood still for too long.", Side.SERVER),
+    DataEnd.QUOTA: (552, "Quota used up.", Side.GATEWAY),
     DataEnd.NO_CLIENT: (425, "Cannot connect to your data port.", Side.CLIENT),
     DataEnd.NO_SERVER: (425, "No data path to the server.", Side.SERVER),
+    DataEnd.NO_SPARE: (425, "No data connection to spare now.", Side.GATEWAY),
     DataEnd.CUT: (451, "The proxy broke the transfer off.", Side.GATEWAY),
 }
 
@@ -89,12 +100,12 @@ def final_reply(end: DataEnd, code: int | None, detail: str = "") -> bytes | Non
 
     *code* is the server's final code, or None if it gave none in time. A success
     that comes after a failure is replaced; so is any reply about a client's leg that
-    the gateway could not reach.
+    the gateway could not reach, and about data that it cut by itself.
     """
     failure = _FAILURES.get(end)
     if failure is None:
         return None
-    if code is not None and code >= 400 and end is not DataEnd.NO_CLIENT:
+    if code is not None and code >= 400 and end not in _OURS:
         return None
     number, text, _ = failure
     return reply(number, f"{text[:-1]}: {detail}." if detail else text)
@@ -107,7 +118,7 @@ def ending(end: DataEnd, code: int | None, moved: int) -> Ending:
         return Ending(broken, side=Side.CLIENT, error="aborted by the client")
     if end in _FAILURES:
         _, text, side = _FAILURES[end]
-        reason = Reason.TIMEOUT if end is DataEnd.STALLED else Reason.GONE
+        reason = _REASONS.get(end, Reason.GONE)
         return Ending(broken, reason, side, text)
     if code is not None and code >= 400:
         return Ending(broken, side=Side.SERVER)

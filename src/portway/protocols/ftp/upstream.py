@@ -6,12 +6,14 @@ server, and it is the only one that passes replies on while any is due.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from portway.errors import PeerError, ProtocolError
 from portway.model import Reason, Side
 from portway.net.deadline import Deadline
 from portway.net.stream import SocketStream
 from portway.net.turns import Turns
+from portway.protocols.ftp import replies
 from portway.protocols.ftp.dialogue import Awaited, Fate, Pairer, Reply
 from portway.protocols.ftp.wire import ReplyLine, ReplyReader
 
@@ -25,6 +27,7 @@ FAREWELL_BYTES = 65536
 FAREWELL_TIME = 5.0  # seconds for a 421 to come to its end
 AHEAD = 16  # commands on the way without an answer
 SECOND_REPLY = 2.0  # how long the second reply to an ABOR may take
+SECOND_LINES = 1024  # of the first reply, held while the second one is waited for
 
 Tell = Callable[[bytes], Awaitable[None]]
 
@@ -45,6 +48,7 @@ class Upstream:
         "_clock",
         "_lines",
         "_pairer",
+        "_probed",
         "_reader",
         "_reply_time",
         "_sending",
@@ -61,6 +65,7 @@ class Upstream:
         self._reader = ReplyReader()
         self._lines: list[ReplyLine] = []
         self._unasked = 0  # replies that nobody waited for
+        self._probed = False  # a NOOP stands behind an ABOR without an answer
         self._changed: asyncio.Future[None] | None = None
         self._sending = Turns()  # a transfer's task and the session's both send
         self._clock = Deadline(self._too_late)
@@ -217,15 +222,14 @@ class Upstream:
 
         For `Awaited.before` alone, which runs in the task that reads.
         """
-        if self._lines:
-            return True
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(SECOND_REPLY):
-                data = await self.stream.receive()
-        except TimeoutError:
-            return False
-        self._lines.extend(self._reader.feed(data))
-        return bool(self._lines)
+                while not any(line.first for line in self._lines):
+                    if len(self._lines) >= SECOND_LINES:
+                        return False
+                    await self._fill()
+                return True
+        return False
 
     async def send(self, line: bytes, awaited: Awaited) -> None:
         """Send a command; *line* is without its line end. Its reply is then due."""
@@ -292,14 +296,45 @@ class Upstream:
         else:
             self._clock.set(seconds)
 
-    async def abort_transfer(self, awaited: Awaited) -> None:
-        """Send ABOR as RFC 959 has it: Telnet IP and Synch, the mark urgent."""
-        self._pairer.expect(awaited)
+    async def abort_transfer(self, fate: Fate, *, urgent: bool) -> None:
+        """Send ABOR; its reply is due then, and *fate* is what becomes of it.
+
+        *urgent*: as RFC 959, section 4.1.3, has it: Telnet IP and Synch before it, the
+        mark urgent, for a server that reads no commands while it moves data.
+        """
+        self._pairer.expect(Awaited("ABOR", fate, before=self._abor_or_noop))
         self._clock.set(self._reply_time)
         async with self._sending:
-            await self.stream.send(b"\xff\xf4\xff")
-            await self.stream.send_urgent(b"\xf2")
+            if urgent:
+                await self.stream.send(b"\xff\xf4\xff")
+                await self.stream.send_urgent(b"\xf2")
             await self.stream.send(b"ABOR\r\n")
+
+    async def settled_after_abort(self) -> None:
+        """Wait until no reply is due, though the server may have swallowed an ABOR.
+
+        Some do, if it has its Telnet signs and their transfer has just ended. One that
+        is not answered within 2 s of the transfer's reply is followed by a NOOP, whose
+        reply says that none will come.
+        """
+        while (head := self._pairer.head) is not None and head.verb != "ABOR":
+            await self._change()
+        try:
+            async with asyncio.timeout(SECOND_REPLY):
+                await self.settled()
+        except TimeoutError:
+            self._probed = True
+            await self.send(b"NOOP", Awaited("NOOP", Fate.KEEP))
+            await self.settled()
+            self._probed = False
+
+    async def _abor_or_noop(self, line: ReplyLine) -> bytes | None:
+        """Tell the reply to ABOR from one to the NOOP behind it, which is a 200."""
+        head = self._pairer.head
+        if not self._probed or line.code != 200 or head is None:
+            return None
+        self.read_again(line)
+        return replies.NOTHING_TO_ABORT if head.fate is Fate.RELAY else b""
 
     def _too_late(self) -> None:
         self.stream.interrupt(

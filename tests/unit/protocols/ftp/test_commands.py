@@ -6,6 +6,7 @@ from portway.protocols.ftp.commands import (
     VERBS,
     Kind,
     action_of,
+    is_clear,
     kind_of,
     path_of,
 )
@@ -16,9 +17,9 @@ from portway.protocols.ftp.wire import parse_command
     ("action", "verbs"),
     [
         (Action.READ, "RETR"),
-        (Action.WRITE, "STOR STOU APPE"),
+        (Action.WRITE, "STOR STOU APPE COMB"),
         (Action.LIST, "LIST NLST MLSD MLST STAT"),
-        (Action.DELETE, "DELE RMD XRMD"),
+        (Action.DELETE, "DELE RMD XRMD RMDA"),
         (Action.MANAGE, "MKD XMKD RNFR RNTO MFMT MFCT MFF SITE MDTM"),
         (Action.CONNECT, "CONNECT"),
     ],
@@ -99,7 +100,24 @@ def test_how_each_command_takes_its_place(line: bytes, kind: Kind) -> None:
         (b"MDTM f", b"/home/f"),
         (b"CWD ../x", b"/x"),
         (b"SIZE f", b"/home/f"),
-        (b"SITE CHMOD 600 f", None),
+        (b"SITE CHMOD 600 f", b"/home/f"),
+        (b"SITE chmod 600 /a b", b"/a b"),
+        (b"SITE CHOWN me f", b"/home/f"),
+        (b"SITE CPFR f", b"/home/f"),
+        (b"SITE CPTO ../f", b"/f"),
+        (b"SITE UTIME 202001010000 a b", b"/home/a b"),
+        (b"SITE UTIME a b 20200101 20200101 20200101 UTC", b"/home/a b"),
+        (b"SITE SYMLINK a b", b"/home/b"),
+        (b"SITE COPY a /b", b"/b"),
+        (b"SITE CHMOD 600", None),
+        (b"SITE UMASK 022", None),
+        (b"SITE EXEC /f", None),
+        (b"SITE ", None),
+        (b"SITE", None),
+        (b"COMB f g h", b"/home/f"),
+        (b'COMB "f g" "h"', b"/home/f g"),
+        (b"COMB", b"/home"),
+        (b"RMDA f", b"/home/f"),
         (b"TYPE I", None),
         (b"XYZZY f", None),
     ],
@@ -112,3 +130,29 @@ def test_only_what_names_a_path_has_one() -> None:
     with_action = {name for name, verb in VERBS.items() if verb.action}
     with_path = {name for name, verb in VERBS.items() if verb.has_path}
     assert with_action - with_path == {"SITE"}
+
+
+@pytest.mark.parametrize(
+    ("line", "clear"),
+    [
+        (b"SITE CHMOD 600 a b", True),
+        (b"SITE CHMOD 600  f", False),
+        (b"SITE CHMOD 600 f ", False),
+        (b"SITE\tCHMOD 600 f", True),  # the first blank is the command's own
+        (b"SITE CHMOD\t600 f", False),
+        (b"SITE CHMOD 600 \\f", False),
+        (b"SITE CHMOD 600 ~", False),
+        (b"SITE CPTO f", True),
+        (b"SITE SYMLINK a b", False),
+        (b"SITE UTIME 20200101 f", True),
+        (b"SITE UTIME f 20200101 20200101 20200101 UTC", True),
+        (b"SITE UTIME 20200101 f 20200101 20200101 20200101 UTC", False),
+        (b"SITE UMASK 022", True),
+        (b"SITE EXEC  x", True),
+        (b"COMB a b", False),
+        (b"DELE \xff\xff", False),
+        (b"DELE \xfff", True),
+    ],
+)
+def test_whether_every_server_reads_the_same_path(line: bytes, clear: bool) -> None:
+    assert is_clear(parse_command(line)) is clear

@@ -1,0 +1,40 @@
+"""The rules' word on one access, and on where it leads: inside, to ourselves.
+
+Not here: resolving names, and what a verdict does. Invariant: whoever asks for a live
+request, and whoever asks about a recorded one, hears the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from portway.model import Access, IPAddress, Reason, Verdict
+from portway.net.doors import Doors
+from portway.net.guard import is_inside
+from portway.policy.rules import Ruleset
+
+
+def judge(
+    rules: Ruleset,
+    doors: Doors,
+    access: Access,
+    now: float,
+    is_ours: Callable[[IPAddress], bool],
+) -> Verdict:
+    """Return what *rules* say to *access* at *now*, in seconds since the epoch.
+
+    *is_ours* says whether an address is this machine's, which is as good as inside.
+    Raises NeedsAddress if the answer depends on an address that is not known; Refused,
+    BUSY, if there is no descriptor to find out with.
+    """
+    address = access.address
+    if address is None:
+        return rules.decide(access, now)
+    if doors.is_ours(address, access.port):
+        verdict = rules.decide(access, now)
+        return replace(verdict, allowed=False, reason=Reason.LOOP)
+    inside = is_inside(address)
+    ours = not inside and is_ours(address)
+    verdict = rules.decide(access, now, ours=ours)
+    if verdict.reason is Reason.DEFAULT and (inside or ours):
+        return replace(verdict, reason=Reason.INSIDE)
+    return verdict

@@ -1,0 +1,202 @@
+import logging
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from portway.model import Per, Period, Quota
+from portway.relay.counters import KEPT, NAME, PACE, Counters
+from portway.relay.quotas import Allowance, Calendar, Key
+
+NOW = 1_800_000_000.0
+
+
+def clock() -> float:
+    return NOW
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / NAME
+
+
+@pytest.fixture
+def counters(path: Path) -> Iterator[Counters]:
+    made = Counters(path, clock)
+    yield made
+    made.close()
+    assert "quotas" not in {thread.name for thread in threading.enumerate()}
+
+
+def allowance(counters: Counters, member: str = "user:alice") -> Allowance:
+    quota = Quota(1 << 40, Period.MONTH)
+    calendar = Calendar(clock, None)
+    return Allowance(Key("r", 0, member), Per.USER, quota, calendar, counters)
+
+
+def use(quota: Allowance, count: int) -> None:
+    quota.reserve(count)
+    quota.charge(count)
+
+
+def used(path: Path) -> dict[str, int]:
+    """Return what the file says that each member used."""
+    with closing(sqlite3.connect(path)) as connection:
+        return dict(connection.execute("SELECT member, used FROM counters"))
+
+
+def soon(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait for what a thread does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def there(path: Path) -> bool:
+    try:
+        return bool(used(path))
+    except sqlite3.OperationalError:
+        return False
+
+
+def test_where_there_is_no_quota_there_is_no_file_and_no_thread(path: Path) -> None:
+    counters = Counters(path, clock)
+    assert counters.read() == []
+    threads = threading.active_count()
+    counters.close()
+    assert not path.exists()
+    assert threading.active_count() == threads
+
+
+def test_what_is_used_is_in_the_file_within_a_second(
+    counters: Counters, path: Path
+) -> None:
+    quota = allowance(counters)
+    use(quota, 100)
+    start = time.monotonic()
+    soon(lambda: there(path))
+    assert time.monotonic() - start < 1
+    for _ in range(5):
+        use(quota, 10)
+    soon(lambda: used(path) == {"user:alice": 150})
+    assert counters.read() == [quota.row()]
+
+
+def test_the_last_changes_are_written_at_the_end(path: Path) -> None:
+    counters = Counters(path, clock)
+    one, other = allowance(counters, "a"), allowance(counters, "b")
+    use(one, 1)
+    use(other, 2)
+    use(one, 3)
+    counters.close()
+    assert used(path) == {"a": 4, "b": 2}
+
+
+def test_changes_gather(counters: Counters, path: Path) -> None:
+    quotas = [allowance(counters, str(n)) for n in range(50)]
+    for _ in range(200):
+        for quota in quotas:
+            use(quota, 1)
+    assert len(counters._changed) <= 50
+    soon(lambda: there(path) and set(used(path).values()) == {200})
+
+
+def test_what_ended_long_ago_is_forgotten(path: Path) -> None:
+    counters = Counters(path, clock)
+    quota = allowance(counters)
+    use(quota, 5)
+    counters.close()
+    ended = quota.ends
+    late = Counters(path, lambda: ended + KEPT - 1.0)
+    assert len(late.read()) == 1
+    later = Counters(path, lambda: ended + KEPT + 1.0)
+    assert later.read() == []
+    assert used(path) == {}
+
+
+def test_a_disk_that_fails_is_told_once_and_made_up_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "state"
+    counters = Counters(folder / NAME, clock)  # there is no such folder yet
+    quota = allowance(counters)
+    use(quota, 100)
+    soon(lambda: "quotas.failing" in caplog.text)
+    use(quota, 50)
+    time.sleep(2 * PACE)
+    folder.mkdir()
+    soon(lambda: there(folder / NAME))
+    assert used(folder / NAME) == {"user:alice": 150}
+    counters.close()
+    failures = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert [one.message for one in failures] == ["quotas.failing"]
+    assert "quotas.works" in caplog.text
+
+
+def test_a_broken_file_is_set_aside_with_a_loud_word(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_bytes(b"this is no database at all, " * 100)
+    counters = Counters(path, clock)
+    assert counters.read() == []
+    assert "quotas.broken" in caplog.text
+    (kept,) = path.parent.glob(f"{NAME}.broken-*")
+    assert kept.read_bytes().startswith(b"this is no")
+    use(allowance(counters), 7)
+    counters.close()
+    assert used(path) == {"user:alice": 7}
+
+
+def test_a_file_of_a_later_version_is_left_alone(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    counters = Counters(path, clock)
+    assert counters.read() == []
+    use(allowance(counters), 7)
+    counters.close()
+    assert "quotas.failing" in caplog.text
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from portway.model import Per, Period, Quota
+from portway.relay.counters import Counters
+from portway.relay.quotas import Allowance, Calendar, Key
+counters = Counters(Path(sys.argv[1]), time.time)
+quota = Allowance(Key("r", 0, "m"), Per.RULE, Quota(1 << 50, Period.DAY),
+                  Calendar(time.time, None), counters)
+while True:
+    quota.reserve(1)
+    quota.charge(1)
+    print(quota.used, time.monotonic(), flush=True)
+    time.sleep(0.001)
+"""
+
+
+def test_kill_minus_nine_loses_a_second_at_most(path: Path) -> None:
+    program = [sys.executable, "-c", PROGRAM, str(path)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            soon(lambda: there(path))
+            time.sleep(0.7)
+        finally:
+            process.kill()
+        output, _ = process.communicate()
+    lines = [line.split() for line in output.splitlines() if line.count(" ") == 1]
+    last = float(lines[-1][1])
+    then = [int(count) for count, at in lines if float(at) < last - 1]
+    (kept,) = used(path).values()
+    assert kept >= (then[-1] if then else 1)
+    assert kept <= int(lines[-1][0]) + 1
