@@ -21,6 +21,7 @@ from portway.config.schema import (
     Logins,
     Rule,
 )
+from portway.config.stores import SQLITE
 from portway.model import Endpoint
 from portway.units import Seconds
 
@@ -178,6 +179,9 @@ def _check_logins(logins: Logins) -> Found:
 
 
 def _check_ledger(ledger: Ledger) -> Found:
+    if ledger.store == SQLITE and ledger.password is not None:
+        text = 'is for a PostgreSQL store; write its URL as store, or take it out'
+        yield ("ledger", "password"), text
     if ledger.keep < Seconds(60):
         yield ("ledger", "keep"), 'at least a minute, as in "90d"'
     for protocol, seconds in asdict(ledger.keep_for or KeepFor()).items():
@@ -187,7 +191,10 @@ def _check_ledger(ledger: Ledger) -> Found:
     if ledger.anonymise is not None and ledger.anonymise >= ledger.keep:
         text = "not before keep ends, when it is deleted anyway; make it shorter"
         yield ("ledger", "anonymise"), text
-    if ledger.max_size is not None and ledger.max_size < LEAST_LEDGER:
+    if ledger.store != SQLITE and ledger.max_size is not None:
+        text = "PostgreSQL keeps its own house; take it out, and make keep shorter"
+        yield ("ledger", "max_size"), text
+    elif ledger.max_size is not None and ledger.max_size < LEAST_LEDGER:
         yield ("ledger", "max_size"), 'at least "16 MiB"; a day may take as much'
     paths: set[str] = set()
     for place, file in enumerate(ledger.file):

@@ -21,6 +21,7 @@ from portway.config import amounts, later, values
 from portway.config.locate import Path
 from portway.config.report import Report, nearest, quoted
 from portway.config.secret import Secret, read_secret
+from portway.config.stores import StoreAt, read_store
 from portway.model import Endpoint, Quota
 from portway.units import Rate, Seconds, Size
 
@@ -47,6 +48,7 @@ _READERS: Mapping[Any, Callable[[object], object]] = {
     IPv4Address | IPv6Address: values.read_address,
     IPv4Network | IPv6Network: values.read_network,
     Secret: read_secret,
+    StoreAt: read_store,
     amounts.Speed: amounts.read_speed,
     amounts.Count: amounts.read_count,
     amounts.Pace: amounts.read_pace,

@@ -60,7 +60,6 @@ _VALUES = {
     ("listen", ANY, "mode"): "transparent|reverse",
     ("listen", ANY, "tls"): "explicit|required|implicit",
     ("listen", ANY, "upstream", "tls"): "try|required|implicit",
-    ("ledger", "store"): "postgres(ql)?(:.*)?",
 }
 
 

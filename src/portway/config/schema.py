@@ -12,7 +12,9 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from portway.config.amounts import Count, Pace, Speed
+from portway.config.secret import Secret
 from portway.config.sources import Htpasswd, Ldap, Pam, Radius
+from portway.config.stores import SQLITE, StoreAt
 from portway.model import Endpoint, Quota
 from portway.units import Seconds, Size
 
@@ -32,7 +34,8 @@ class ProtocolSettings(Struct, frozen=True, kw_only=True):
 
     Field types that the loader knows: str, bool, int, `Seconds`, `Size`, `Rate`,
     `IPAddress`, `IPNetwork`, `Endpoint`, `Secret`, `range` (of ports:
-    ``"50000-50999"``), `Literal`, ``tuple[T, ...]``, ``T | None``, and nested frozen Structs.
+    ``"50000-50999"``), `Literal`, ``tuple[T, ...]``, ``T | None``, and nested frozen
+    Structs.
     """
 
     def problems(self, listener: "Listener") -> Iterable[Wrong]:
@@ -152,9 +155,13 @@ class KeepFor(Struct, frozen=True, kw_only=True):
 
 
 class Ledger(Struct, frozen=True, kw_only=True):
-    """``[ledger]``: how long records are *keep*-ed, and where else they are written."""
+    """``[ledger]``: where records are, how long, and where else they are written.
 
-    store: Literal["sqlite"] = "sqlite"
+    *password* is for a *store* that is the URL of a database.
+    """
+
+    store: StoreAt = SQLITE
+    password: Secret | None = None
     keep: Seconds = Seconds(90 * 86400.0)
     keep_for: KeepFor | None = None
     max_size: Size | None = None
