@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 from ipaddress import ip_network
 from typing import Literal
 
@@ -11,8 +12,6 @@ from tests.session.peers import Peer
 from tests.session.stage import rule, stage
 from tests.wires import listener, port_of
 
-from portway.errors import Refused
-from portway.model import Reason
 from portway.net.stream import SocketStream
 from portway.protocols.ftp.settings import Upstream
 
@@ -714,24 +713,22 @@ async def test_the_port_that_clients_are_dialled_from() -> None:
         await scene.play(f"{LONG}< 226 Done\n< 226 Done")
 
 
-async def test_without_descriptors_for_a_leg_it_is_the_gateways_fault(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def dial(*_: object, **__: object) -> SocketStream:
-        raise Refused(Reason.BUSY)
-
+async def test_without_descriptors_for_a_leg_it_is_the_gateways_fault() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with stage() as scene:
         await scene.play(IN)
         await agree(scene, "PASV")
-        monkeypatch.setattr("portway.exchange.dial", dial)
-        await scene.play(f"""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            await scene.play(f"""
 > RETR f
 {LONG}> RETR f
 {LONG}> \xff\xf4\xff\xf2ABOR
 < 425 No data connection to spare now.
-{LONG}< 425 Cannot
-{LONG}< 225 ABOR ok
 """)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await scene.play(f"{LONG}< 425 Cannot\n{LONG}< 225 ABOR ok")
     record = scene.records[0]
     assert (record.outcome, record.side) == ("failed", "gateway")
     assert record.reason == "busy"

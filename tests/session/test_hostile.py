@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.session.moving import IN, LONG, agree
+from tests.session.moving import IN, LONG, agree, begin, move
 from tests.session.peers import Peer
 from tests.session.stage import EVERYTHING, rule, stage
 
@@ -188,3 +188,40 @@ async def test_a_client_killed_in_an_upload_leaves_no_whole_file(first: str) -> 
         assert (rest, how) == (b"", "reset")
         await scene.over()
     assert scene.methods[0] == ("STOR", "cut")
+
+
+@pytest.mark.parametrize("size", [0, 20_000])
+async def test_its_control_connection_may_end_a_moment_later(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux closes the connections of one who is killed from the last to the first."""
+    monkeypatch.setattr("portway.protocols.ftp.mover.MOMENTS", (0.5, 0.5))
+    async with stage() as scene:
+        await scene.play(IN)
+        client, server = await begin(scene, "STOR f")
+        await client.say(bytes(size))
+        client.close()
+        assert await heard(server, size)
+        assert await server.silent()
+        scene.client.close()
+        assert await server.the_rest() == (b"", "reset")
+        await scene.over()
+    assert scene.methods[0] == ("STOR", "cut" if size else "failed")
+
+
+async def heard(peer: Peer, size: int) -> bool:
+    """Take *size* bytes."""
+    while size > 0:
+        size -= len(await peer.hear())
+    return size == 0
+
+
+async def test_what_clients_send_at_once_is_not_kept_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("portway.protocols.ftp.mover.MOMENTS", (60.0, 60.0))
+    async with stage() as scene:
+        await scene.play(IN)
+        client, server = await begin(scene, "STOR f")
+        await move(client, server, b"small")
+        await scene.play(f"{LONG}< 226 Done\n< 226 Done")
