@@ -6,13 +6,10 @@ BIN := $(VENV)/bin
 QUICK := tests/unit tests/property tests/docs
 # The matrix of real clients and servers takes longest, so it begins first.
 TESTS := tests/integration $(QUICK) tests/net tests/relay tests/ledger tests/app tests/accounts \
-         tests/session tests/sequences tests/resilience/test_signals.py \
-         tests/resilience/test_reload.py tests/resilience/test_kill.py \
-         tests/resilience/test_kick.py \
-         tests/resilience/test_wrong_use.py
+         tests/session tests/sequences tests/resilience
 FUZZ_SECONDS ?= 60
 
-.PHONY: run test test-resilience test-quick bench lint fix docs fuzz netns clean
+.PHONY: run test test-quick bench lint fix docs fuzz netns clean
 
 run: $(VENV)/.run ## the gateway, on 127.0.0.1:2121, for clients of this machine
 	$(BIN)/portway serve
@@ -20,10 +17,6 @@ run: $(VENV)/.run ## the gateway, on 127.0.0.1:2121, for clients of this machine
 test: $(VENV)/.test ## everything; installs what the tests need, Debian packages too
 	tests/peers/install
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS)
-
-test-resilience: $(VENV)/.test ## the running program against hostile peers and full disks
-	tests/peers/install
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/resilience
 
 test-quick: $(VENV)/.test ## what needs no other program, in under a minute
 	$(BIN)/python -m pytest -q -n 2 $(QUICK)
