@@ -3,6 +3,7 @@
 import asyncio
 import math
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import virtual
@@ -55,9 +56,13 @@ async def transfer(
         meter.rest()
 
 
-@settings(deadline=None, max_examples=60)
+@pytest.mark.timeout(60)
+@settings(deadline=None, max_examples=40)
 @given(
-    rates=RATES, size=st.integers(1, 2_000_000), transfers=TRANSFERS, cancel=st.data()
+    rates=RATES,
+    size=st.integers(1, 2_000_000) | st.just(1 << 40),
+    transfers=TRANSFERS,
+    cancel=st.data(),
 )
 def test_no_rate_and_no_quota_is_ever_exceeded_and_no_grant_is_lost(
     rates: list[float],
@@ -93,9 +98,11 @@ def test_no_rate_and_no_quota_is_ever_exceeded_and_no_grant_is_lost(
         assert quota.reserved == 0
         if log.refused:
             assert quota.used == size
-        for rate in rates:
-            for start in range(len(log.moved)):
-                within_bounds(rate, log.moved[start:])
+        if size >= sum(turn[0] for turns in transfers for turn in turns):
+            # else one that waits for the quota moves later what its rate gave it before
+            for rate in rates:
+                for start in range(len(log.moved)):
+                    within_bounds(rate, log.moved[start:])
         await asyncio.sleep(1)  # by then every bucket is full, or something was lost
         assert all(rate.is_idle() for rate in shared)
 
