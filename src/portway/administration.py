@@ -214,7 +214,14 @@ def verdict_now(
     """Return what *services* say of *exchange* now; None: it cannot be told yet."""
     now = services.clock()
     try:
-        return judge(services.rules, services.doors, exchange.access, now, is_ours)
+        return judge(
+            services.rules,
+            services.doors,
+            exchange.access,
+            now,
+            is_ours,
+            by_name=exchange.way.by_name,
+        )
     except (NeedsAddress, Refused):  # its address is being looked up; no descriptor
         return None
 

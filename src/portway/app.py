@@ -22,11 +22,11 @@ from portway.admission import Admission, possible
 from portway.config.schema import Configuration
 from portway.control import Answer, Call, Control, ControlError, Status
 from portway.errors import ConfigurationError, Problem
+from portway.health import Health
+from portway.ledger.choice import store_of
 from portway.ledger.files import LogFiles
 from portway.ledger.live import Live
 from portway.ledger.retention import retention_of
-from portway.ledger.store import NAME as LEDGER
-from portway.ledger.store import SqliteStore
 from portway.ledger.writer import Writer
 from portway.listeners import Listeners
 from portway.net.doors import Doors
@@ -34,6 +34,7 @@ from portway.net.linger import close_lingering
 from portway.net.resolve import SystemResolver
 from portway.net.systemd import notify, take_sockets
 from portway.prepare import Prepared, prepare
+from portway.protocols.registry import HANDSHAKES
 from portway.relay.counters import NAME as QUOTAS
 from portway.relay.counters import Counters
 from portway.relay.limiter import Limiter
@@ -98,13 +99,14 @@ class Gateway:
         self._directories = Directories(self._state, clock)
         self._turnstile = Turnstile()
         self._writer = Writer(
-            SqliteStore(self._state / LEDGER),
+            store_of(configuration.ledger, self._state),
             log_files(configuration),
             retention=retention_of(configuration.ledger),
             clock=time.time,  # noqa: TID251 - this is where clocks come from
         )
         self._live = Live(self._writer)
         self._current = Current(self._services(prepared, Doors()))
+        self._health = Health(self._resolver)
         self._watch = Watch(self._current, prepared, self._reloading)
         self._listeners = Listeners(take_sockets(os.environ))
         self._sessions: Sessions | None = None
@@ -123,6 +125,8 @@ class Gateway:
             limiter=self._limiter,
             doors=doors,
             clock=time.time,  # noqa: TID251 - this is where clocks come from
+            handshakes=HANDSHAKES,
+            farms=prepared.farms,
         )
 
     async def run(self) -> int:
@@ -148,14 +152,14 @@ class Gateway:
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            runs = (self._live.run(), self._watch.run())
+            runs = (self._live.run(), self._watch.run(), self._health.run())
             minders = [tasks.create_task(run) for run in runs]
             self._sessions = sessions = Sessions(self._current, self._admission, tasks)
             self._administration = administration = Administration(
                 self._current, sessions, reload=self._reload, status=self._status
             )
             try:
-                self._open(self._configuration, self._current.services, sessions)
+                self._open(self._watch.prepared, self._current.services, sessions)
                 self._ready(
                     lambda: tasks.create_task(self._reload_by_signal(administration))
                 )
@@ -184,19 +188,22 @@ class Gateway:
         say("ready")
         notify("READY=1", os.environ)
 
-    def _open(
-        self, configuration: Configuration, services: Services, sessions: Sessions
-    ) -> None:
-        """Open what *configuration* listens on and swap *services* in, or neither.
+    def _open(self, prepared: Prepared, services: Services, sessions: Sessions) -> None:
+        """Open what *prepared* listens on and swap *services* in, or neither.
 
         Raises ConfigurationError.
         """
 
         def swap(doors: Doors) -> None:
+            known = self._current.services.farms
+            for name in services.farms.keys() & known.keys():
+                services.farms[name].inherit(known[name])
             self._current.services = replace(services, doors=doors)
             self._directories.settle()
+            configuration, contexts = prepared.configuration, prepared.contexts
+            self._health.mind(configuration, contexts, services.farms)
 
-        self._listeners.open(configuration, sessions, swap)
+        self._listeners.open(prepared.configuration, prepared.contexts, sessions, swap)
 
     # Reload.
 
@@ -257,15 +264,20 @@ class Gateway:
 
     def _take_anew(self, prepared: Prepared) -> tuple[str, ...]:
         configuration = prepared.configuration
-        if Path(configuration.gateway.state) != self._state:
-            text = "cannot change while the gateway runs; restart it"
-            raise ConfigurationError(
-                (Problem(configuration.path, "gateway.state", text),)
-            )
+        ledger, known = configuration.ledger, self._configuration.ledger
+        moved = {
+            "gateway.state": Path(configuration.gateway.state) != self._state,
+            "ledger.store": ledger.store != known.store,
+            "ledger.password": ledger.password != known.password,
+        }
+        text = "cannot change while the gateway runs; restart it"
+        fixed = [Problem(configuration.path, key, text) for key in moved if moved[key]]
+        if fixed:
+            raise ConfigurationError(tuple(fixed))
         if self._sessions is None or self._stopping.is_set():
             return ("the gateway is about to stop",)
         services = self._services(prepared, self._current.services.doors)
-        self._open(configuration, services, self._sessions)
+        self._open(prepared, services, self._sessions)
         self._configuration = configuration
         self._watch.prepared = prepared
         self._limiter.change(zone_of(configuration))

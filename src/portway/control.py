@@ -220,7 +220,7 @@ class Control:
     ) -> Answer:
         try:
             asked = msgspec.json.decode(line, type=Request)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             text = 'not a request: write {"version": 1, "command": "status"}'
             return wrong("request", text)
         if asked.version != VERSION:

@@ -42,6 +42,20 @@ class UpstreamError(PortwayError):
         super().__init__(Side.SERVER, reason, text)
 
 
+class ParentError(UpstreamError):
+    """The proxy through which servers are reached failed, or it refused.
+
+    *fault* is ``parent`` where it could not be spoken to, ``login`` where it refuses
+    ours, ``target`` where it could not, or would not, reach the server; *words* say
+    so without saying where it is.
+    """
+
+    def __init__(self, reason: Reason, at: object, fault: str, words: str) -> None:
+        super().__init__(reason, f"the next proxy {at}: {words}")
+        self.fault = fault
+        self.words = words
+
+
 class PeerError(PortwayError):
     """A stream failed under us: reset, timed out, broken."""
 

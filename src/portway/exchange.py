@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from portway.errors import PortwayError, Refused
+from portway.chain import DIRECT, FROM_ANYWHERE, Way
+from portway.endings import ending_of
+from portway.errors import Refused
 from portway.judging import judge
 from portway.ledger.ids import new_id
 from portway.model import (
@@ -25,7 +27,6 @@ from portway.model import (
     Verdict,
 )
 from portway.net.dataport import DataPort, open_data_port
-from portway.net.dial import dial
 from portway.net.doors import is_local
 from portway.net.guard import fold
 from portway.net.stream import SocketStream, Stream
@@ -65,6 +66,7 @@ class Exchange:
         "services",
         "up",
         "verdict",
+        "way",
     )
 
     def __init__(
@@ -84,6 +86,7 @@ class Exchange:
         self.number = number
         self.over: Callable[[Exchange], None] | None = None
         self.ours: bool | None = None  # whether the address dialled is this machine's
+        self.way = FROM_ANYWHERE if visitor.door.captures else DIRECT
         self.server_login = ""  # who the client is to the server
         self._visitor = visitor
         self._by = by
@@ -109,6 +112,11 @@ class Exchange:
         return self.access.host, self.access.port, self.access.address
 
     @property
+    def server(self) -> IPAddress | None:
+        """Where data connections come from and go to; None: only the parent knows."""
+        return self.way.at_parent or self.access.address
+
+    @property
     def held_back(self) -> bool:
         """Whether a limit, and nothing else, keeps bytes from moving just now."""
         return self.up.waiting or self.down.waiting
@@ -122,6 +130,11 @@ class Exchange:
     def age(self) -> float:
         """Seconds since it began."""
         return asyncio.get_running_loop().time() - self._tick
+
+    def go(self, way: Way) -> None:
+        """Reach the server by *way*; to be said before it is judged."""
+        self.way = way
+        self.note(**way.facts(self.access))
 
     async def judge(self) -> None:
         """Ask the rules; resolve the name only where they read addresses.
@@ -163,7 +176,8 @@ class Exchange:
 
     def _decide(self, access: Access) -> Verdict:
         services = self.services
-        return judge(services.rules, services.doors, access, self._start, self._is_ours)
+        judging = services.rules, services.doors, access, self._start, self._is_ours
+        return judge(*judging, by_name=self.way.by_name)
 
     def _is_ours(self, address: IPAddress) -> bool:
         """Say whether *address* is this machine's; the kernel is asked once."""
@@ -201,15 +215,11 @@ class Exchange:
         if self.access.address is not None:
             permitted = [(self.access.address, self.verdict)]
         else:
-            permitted = await self._permitted()
-        stream = await dial(
-            [address for address, _ in permitted],
-            self.access.port,
-            source=source,
-            seconds=seconds,
-            host=self.access.host,
-        )
-        peer = stream.peer_address
+            permitted = [] if self.way.by_name else await self._permitted()
+        addresses = [address for address, _ in permitted]
+        at = Endpoint(self.access.host, self.access.port)
+        reach = self.way.reach
+        stream, peer = await reach(self.services, at, addresses, source, seconds)
         for address, verdict in permitted:
             if address == peer and verdict is not self.verdict:
                 self._judged_anew(stream, verdict)
@@ -240,11 +250,11 @@ class Exchange:
         our own doors are nobody's data ports. Raises UpstreamError, Refused.
         """
         address = fold(at.address) if at.address is not None else None
-        if address is None:
+        if address is None and not (self.way.by_name and at.host == self.access.host):
             raise Refused(Reason.SYNTAX)
-        if self.services.doors.is_ours(address, at.port):
+        if address is not None and self.services.doors.is_ours(address, at.port):
             raise Refused(Reason.LOOP)
-        if address != self.access.address:
+        if address != self.server:
             other = replace(
                 self.access,
                 action=Action.CONNECT,
@@ -257,20 +267,21 @@ class Exchange:
             verdict = self._decide(other)
             if not verdict.allowed:
                 raise Refused(verdict.reason or Reason.DEFAULT, verdict.because)
-        return await dial([address], at.port, source=source, seconds=seconds)
+        return await self.way.reach_data(self.services, at, source, seconds)
 
     def listen(self, address: IPAddress, at: DataPorts) -> DataPort:
         """Listen on *address* for one data connection from the server.
 
         Raises Refused BUSY: no port is free.
         """
-        server = self.access.address
-        return open_data_port(
-            address,
-            at.ports,
-            lambda peer: peer == server or any(peer in net for net in at.peers),
-            Side.SERVER,
-        )
+        foreign = self._visitor.door.captures
+        admits = self.admits(at)
+        return open_data_port(address, at.ports, admits, Side.SERVER, foreign=foreign)
+
+    def admits(self, at: DataPorts) -> Callable[[IPAddress], bool]:
+        """Return what says whether the server's data may come from an address."""
+        server = self.server
+        return lambda peer: peer == server or any(peer in net for net in at.peers)
 
     async def transfer(
         self,
@@ -336,23 +347,10 @@ class Exchange:
             self.over(self)
 
     def _blame(self, error: BaseException) -> None:
-        moved = self.up.bytes or self.down.bytes
-        broken = Outcome.CUT if moved else Outcome.FAILED
-        if isinstance(error, Refused) and not moved:
-            if self.verdict.allowed:
-                self.verdict = replace(
-                    self.verdict,
-                    allowed=False,
-                    reason=error.reason,
-                    because=error.because or self.verdict.because,
-                )
-            self.end(Outcome.REFUSED)
-        elif isinstance(error, PortwayError):
-            self.end(broken, reason=error.reason, error=error.text, side=error.side)
-        elif isinstance(error, asyncio.CancelledError):
-            self.end(broken, side=Side.GATEWAY)
-        else:
-            self.end(broken, side=Side.GATEWAY, error=type(error).__name__)
+        moved = bool(self.up.bytes or self.down.bytes)
+        ending = ending_of(error, self.verdict, moved=moved)
+        self.verdict = ending.verdict
+        self.end(ending.outcome, **ending.words)
 
     def record(self, outcome: Outcome = Outcome.OPEN) -> Record:
         """Return the record as it would be now."""

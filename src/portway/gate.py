@@ -10,6 +10,9 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
+import msgspec
+
+from portway.chain import Way
 from portway.errors import PeerError, PortwayError, Refused
 from portway.exchange import Exchange
 from portway.ledger.ids import new_id
@@ -31,6 +34,7 @@ from portway.net.deadline import Deadline
 from portway.net.dial import dial
 from portway.net.guard import fold
 from portway.net.neighbours import mac_of
+from portway.net.parent import Parent
 from portway.net.stream import SocketStream
 from portway.services import Current, DataPorts, Door, Services, Visitor
 from portway.users.directory import Verification, Verified
@@ -61,6 +65,7 @@ class Gate:
         "address",
         "identity",
         "moved",
+        "parent",
         "since",
         "visitor",
     )
@@ -75,6 +80,7 @@ class Gate:
         self.identity: Identity = NOBODY
         self._taken: Verified | None = None  # the login that stands
         self._said = NO_FACTS  # what each of its records tells of it
+        self.parent: Parent | None = None  # through which servers are reached
         self.moved = (0, 0)  # bytes up and down, in the exchanges that are over
         self._end: Callable[[PortwayError], None] | None = None
         self._cut_off: tuple[str, PortwayError] | None = None
@@ -111,7 +117,7 @@ class Gate:
                 elif found.verification is Verification.WRONG:
                     wait = self._login_failed(user)
         except Refused as refused:
-            self._record_login(user, refused)
+            self.leave(refused, "LOGIN", user)
             raise
         await asyncio.sleep(wait)
         return found.verification
@@ -134,11 +140,15 @@ class Gate:
         if self._taken is not taken:
             return True
         if renewed is None:
-            self._record_login(taken.user, Refused(Reason.LOGIN))
+            self.leave(Refused(Reason.LOGIN), "LOGIN", taken.user)
             return False
         if renewed is not taken:
             self._take(renewed)
         return True
+
+    def goes_on(self, stream: SocketStream) -> None:
+        """Take note that the client's connection is *stream* from now on."""
+        self._stream = stream
 
     def log_out(self) -> None:
         """Forget who the client is."""
@@ -149,19 +159,20 @@ class Gate:
         self.identity = Identity(login.user, "password", login.groups)
         said = {"login_source": login.source}
         if login.groups:
-            said["groups"] = ",".join(sorted(login.groups))
+            said["groups"] = msgspec.json.encode(sorted(login.groups)).decode()
         self._said = said
 
     def _login_failed(self, user: str) -> float:
         """Record and count a wrong login; return the seconds that its answer waits."""
-        self._record_login(user, Refused(Reason.LOGIN_WRONG))
+        self.leave(Refused(Reason.LOGIN_WRONG), "LOGIN", user)
         return self.services.turnstile.failed(user, self.address)
 
-    def _record_login(self, user: str, refused: Refused) -> None:
-        exchange = self._exchange(self._access(Action.CONNECT, None, "LOGIN", ""))
+    def leave(self, error: PortwayError, method: str, user: str = "") -> None:
+        """Leave the record of what led nowhere; *user* is a name that was claimed."""
+        exchange = self._exchange(self._access(Action.CONNECT, None, method, ""))
         if user:
             exchange.note(claimed=user)
-        exchange.close(refused)
+        exchange.close(error)
 
     async def knows(self, user: str) -> bool:
         """Say whether *user* may be an account. Raises Refused, with its record left.
@@ -171,7 +182,7 @@ class Gate:
         try:
             return await self.services.directory.knows(user)
         except Refused as refused:
-            self._record_login("", refused)
+            self.leave(refused, "LOGIN")
             raise
 
     @contextlib.asynccontextmanager
@@ -219,6 +230,8 @@ class Gate:
             exchange.note(**self._said)
         if within is not None:
             exchange.server_login, exchange.ours = within.server_login, within.ours
+        if self.parent is not None:
+            exchange.go(Way(self.parent) if within is None else within.way)
         services = exchange.services
         await services.sink.ready()
         try:
@@ -292,6 +305,8 @@ class Gate:
             at.ports,
             lambda peer: peer == self.address or any(peer in net for net in at.peers),
             Side.CLIENT,
+            foreign=self.visitor.door.captures,
+            introduces=at.introduces,
         )
 
     async def call_back(
@@ -303,13 +318,15 @@ class Gate:
         """
         if self.services.doors.is_ours(self.address, port):
             raise Refused(Reason.LOOP)
+        here = self._stream.local_address  # a balancer may change the family
         return await dial(
             [self.address],
             port,
             side=Side.CLIENT,
-            source=self._stream.local_address,
+            source=here if here.version == self.address.version else None,
             source_port=source_port,
             seconds=seconds,
+            foreign=self.visitor.door.captures,
         )
 
     async def wait_for(self, read: Awaitable[T], seconds: float | None) -> T:

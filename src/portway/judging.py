@@ -9,24 +9,33 @@ from dataclasses import replace
 
 from portway.model import Access, IPAddress, Reason, Verdict
 from portway.net.doors import Doors
-from portway.net.guard import is_inside
+from portway.net.guard import is_inside, is_inside_name
 from portway.policy.rules import Ruleset
 
 
-def judge(
+def judge(  # noqa: PLR0913 - all that a verdict depends on
     rules: Ruleset,
     doors: Doors,
     access: Access,
     now: float,
     is_ours: Callable[[IPAddress], bool],
+    *,
+    by_name: bool = False,
 ) -> Verdict:
     """Return what *rules* say to *access* at *now*, in seconds since the epoch.
 
     *is_ours* says whether an address is this machine's, which is as good as inside.
+    *by_name*: a name is all that will ever be known, since another proxy resolves it.
     Raises NeedsAddress if the answer depends on an address that is not known; Refused,
     BUSY, if there is no descriptor to find out with.
     """
     address = access.address
+    if address is None and by_name:
+        inside = is_inside_name(access.host)
+        verdict = rules.decide_by_name(access, now, inside=inside)
+        if verdict.reason is Reason.DEFAULT and inside:
+            return replace(verdict, reason=Reason.INSIDE)
+        return verdict
     if address is None:
         return rules.decide(access, now)
     if doors.is_ours(address, access.port):

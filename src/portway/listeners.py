@@ -6,11 +6,13 @@ is open or nothing is changed; a socket that two of them name is never closed be
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from portway.config.schema import Configuration, Listener
 from portway.errors import ConfigurationError, Problem
 from portway.model import Endpoint
+from portway.net.capture import take_any_address
+from portway.net.contexts import TlsContexts
 from portway.net.doors import Doors
 from portway.net.listen import bind
 from portway.net.stream import address_of, endpoint_of
@@ -22,12 +24,13 @@ from portway.sessions import Entrance, Sessions
 class Listeners:
     """All listening sockets of a gateway; *given* are those that systemd opened."""
 
-    __slots__ = ("_bindings", "_entrances", "_given", "_tasks")
+    __slots__ = ("_bindings", "_entrances", "_given", "_sockets", "_tasks")
 
     def __init__(self, given: dict[Endpoint, socket.socket]) -> None:
         self._given = given
         self._tasks: dict[Endpoint, asyncio.Task[None]] = {}
         self._entrances: dict[Endpoint, Entrance] = {}
+        self._sockets: dict[Endpoint, socket.socket] = {}  # which the tasks close
         # what was configured (a name, any port), and what it came to
         self._bindings: dict[Endpoint, tuple[Endpoint, ...]] = {}
 
@@ -47,11 +50,13 @@ class Listeners:
     def open(
         self,
         configuration: Configuration,
+        contexts: Mapping[str, TlsContexts],
         sessions: Sessions,
         swap: Callable[[Doors], None],
     ) -> None:
         """Open what *configuration* listens on.
 
+        *contexts* has those of each listener by its name.
         *swap* is called once all of it is bound, before anybody comes in. Listeners
         that it does not name are closed; those that stay get what it says of them.
         Raises ConfigurationError, and then nothing is changed.
@@ -60,17 +65,21 @@ class Listeners:
         swap(Doors((address_of(at), at.port) for at in wanted))
         for endpoint in [at for at in self._tasks if at not in wanted]:
             self._tasks.pop(endpoint).cancel()
-            del self._entrances[endpoint]
+            del self._entrances[endpoint], self._sockets[endpoint]
         for endpoint, listener in wanted.items():
-            entrance = make_entrance(configuration.gateway.name, listener)
+            entrance = make_entrance(
+                configuration.gateway.name, listener, contexts[listener.name]
+            )
             if endpoint in fresh:
                 self._entrances[endpoint] = entrance
+                self._sockets[endpoint] = fresh[endpoint]
                 task = sessions.listen(fresh[endpoint], entrance)
                 self._tasks[endpoint] = task
             else:
                 there = self._entrances[endpoint]
                 there.door, there.handler = entrance.door, entrance.handler
                 there.too_many = entrance.too_many
+                there.balancers = entrance.balancers
 
     def _bound(
         self, configuration: Configuration
@@ -82,7 +91,14 @@ class Listeners:
         for listener in configuration.listeners:
             for endpoint in listener.address:
                 try:
-                    found = self._bind(endpoint)
+                    found = self._bind(endpoint, captures=listener.settings.captures)
+                except PermissionError as error:
+                    captures = listener.settings.captures
+                    text = error.strerror or str(error)
+                    key = "capture" if captures else "address"
+                    text = text if captures else f"{endpoint}: {text}"
+                    problems.append(Problem(listener.where, key, text))
+                    continue
                 except OSError as error:
                     text = f"{endpoint}: {error.strerror or error}"
                     problems.append(Problem(listener.where, "address", text))
@@ -95,15 +111,22 @@ class Listeners:
             raise ConfigurationError(tuple(problems))
         return wanted, fresh
 
-    def _bind(self, endpoint: Endpoint) -> dict[Endpoint, socket.socket | None]:
+    def _bind(
+        self, endpoint: Endpoint, *, captures: bool
+    ) -> dict[Endpoint, socket.socket | None]:
         """Return the sockets for *endpoint*; None for one that is listened on."""
         known = self._bindings.get(endpoint, ())
         if known and all(at in self._tasks for at in known):
+            for at in known if captures else ():
+                take_any_address(self._sockets[at])
             return dict.fromkeys(known)
         if endpoint in self._given:
+            if captures:
+                take_any_address(self._given[endpoint])
             self._bindings[endpoint] = (endpoint,)
             return {endpoint: self._given.pop(endpoint)}
-        found = {endpoint_of(sock.getsockname()): sock for sock in bind(endpoint)}
+        sockets = bind(endpoint, captures=captures)
+        found = {endpoint_of(sock.getsockname()): sock for sock in sockets}
         self._bindings[endpoint] = tuple(found)
         return dict(found)
 
@@ -119,11 +142,18 @@ class Listeners:
             sock.close()
 
 
-def make_entrance(name: str, listener: Listener) -> Entrance:
+def make_entrance(name: str, listener: Listener, contexts: TlsContexts) -> Entrance:
     """Return what the clients of *listener* get; *name* is the gateway's."""
     protocol = PROTOCOLS[listener.protocol]
     return Entrance(
-        Door(listener.name, protocol.name, protocol.port, listener.mode),
-        protocol.handler(name, listener),
+        Door(
+            listener.name,
+            protocol.name,
+            protocol.port,
+            listener.mode,
+            captures=listener.settings.captures,
+        ),
+        protocol.handler(name, listener, contexts),
         protocol.too_many(name),
+        listener.settings.balancers,
     )

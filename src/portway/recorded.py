@@ -59,10 +59,8 @@ def access_of(row: Row) -> Access | None:
     client = read_address(row.client)
     if client is None or row.action not in ACTIONS:
         return None
-    told: dict[str, str] = {}
-    if facts := facts_of(row):
-        told = msgspec.json.decode(facts, type=dict[str, str])
-    groups = filter(None, told.get("groups", "").split(","))
+    told = told_of(row)
+    groups = groups_of(row) or ()
     return Access(
         protocol=row.protocol,
         client=client,
@@ -78,10 +76,32 @@ def access_of(row: Row) -> Access | None:
     )
 
 
+def told_of(row: Row) -> dict[str, str]:
+    """Return the facts of *row*, if they say more of its client."""
+    facts = facts_of(row)
+    return msgspec.json.decode(facts, type=dict[str, str]) if facts else {}
+
+
+def groups_of(row: Row) -> tuple[str, ...] | None:
+    """Return the groups of the account; None if the record was too short for them."""
+    words = told_of(row).get("groups") if '"groups"' in row.facts else None
+    if words is None:
+        return ()
+    try:
+        return msgspec.json.decode(words, type=tuple[str, ...])
+    except msgspec.DecodeError:
+        return None
+
+
 def facts_of(row: Row) -> str:
     """Return the facts of *row*, JSON, if they say more of its client; else nothing."""
     facts = row.facts
     return facts if '"groups"' in facts or '"mac"' in facts else ""
+
+
+def by_parent(row: Row) -> str:
+    """Return a word if another proxy alone knew the address of *row*'s host."""
+    return "parent" if '"resolved_by"' in row.facts else ""
 
 
 class Answers:
@@ -107,7 +127,7 @@ class Answers:
             row.action,
             row.host,
             row.port,
-            row.address,
+            row.address or by_parent(row),
         )
         if self._pathless is not None and self._pathless.asks_for(row, key):
             key = (*key, row.path)
@@ -125,7 +145,10 @@ class Answers:
         if access is None:
             return None
         try:
-            return judge(self._rules, NO_DOORS, access, row.time, self._is_ours)
+            by_name = bool(by_parent(row))
+            return judge(
+                self._rules, NO_DOORS, access, row.time, self._is_ours, by_name=by_name
+            )
         except NeedsAddress:
             return None
 

@@ -10,14 +10,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from portway.model import Action, IPAddress, Reason, Verdict
+from portway.model import IPAddress, Reason, Verdict
 from portway.net.doors import is_local
 from portway.policy.rules import Ruleset
-from portway.recorded import Answers, Row
+from portway.recorded import Answers, Row, groups_of
 
 # What rules say no with; any other reason came from elsewhere.
 OF_RULES = frozenset({Reason.RULE, Reason.DEFAULT, Reason.PORT, Reason.INSIDE})
 EXAMPLES = 3
+VISIT = "CONNECT"  # the method that a session's server is asked for with
 
 
 class Change(StrEnum):
@@ -37,6 +38,7 @@ class Unasked(StrEnum):
     ADDRESS = "address"  # the answer depends on one that nobody had looked up
     UNRESOLVED = "unresolved"  # the name had none, so the rules had not decided
     ANONYMOUS = "anonymous"  # the ledger has forgotten by whom it was
+    GROUPS = "groups"  # its client was in more of them than the record holds
     UNKNOWN = "unknown"  # a protocol that is not served, an administrator's command
 
 
@@ -122,13 +124,15 @@ class Replay:
             return Unasked.UNKNOWN, row.protocol
         if not row.client_port:  # it is forgotten along with the client
             return Unasked.ANONYMOUS, ""
+        if groups_of(row) is None:
+            return Unasked.GROUPS, ""
         if row.verdict != "allow":
             return None if row.reason in OF_RULES else (Unasked.OTHER, row.reason)
         return None if row.rule else (Unasked.UNRESOLVED, row.reason)
 
     def _follow(self, row: Row, change: Change) -> None:
         """Find what comes after a server that would have been denied."""
-        if row.action != Action.CONNECT:
+        if row.method != VISIT:
             self.beyond += row.session in self._denied_sessions
         elif change is Change.DENIED:
             self._denied_sessions.add(row.session)
@@ -136,7 +140,8 @@ class Replay:
             self._denied_sessions.discard(row.session)
 
     def _sum_up(self, row: Row, verdict: Verdict, change: Change) -> None:
-        key = (change, verdict.rule, verdict.reason or "", row.rule, row.reason)
+        then = row.reason if row.verdict != "allow" else ""
+        key = (change, verdict.rule, verdict.reason or "", row.rule, then)
         group = self.groups.get(key)
         if group is None:
             group = Group(change, verdict, row.rule, row.rule_at)

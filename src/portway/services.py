@@ -4,16 +4,18 @@ Not here: anything that acts. Invariant: a `Services` never changes; a reload bu
 another one and swaps it in whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from portway.ledger.live import Live
 from portway.ledger.sink import Sink
-from portway.model import Access, Endpoint
+from portway.model import Access, Endpoint, IPAddress
 from portway.net.doors import Doors
+from portway.net.parent import Handshake
 from portway.net.resolve import Resolver
 from portway.policy.match import Networks
+from portway.policy.routes import Farms
 from portway.policy.rules import Ruleset
 from portway.relay.limiter import Limiter
 from portway.relay.pipes import Pipes
@@ -27,7 +29,8 @@ SAFE_IN_URL = "/%!$&'()*+,;=:@~"
 class Services:
     """All that a gate is made of; a reload swaps the whole of it at once.
 
-    *clock* gives seconds since the epoch.
+    *clock* gives seconds since the epoch. *handshakes* has, for each kind of parent,
+    how it is spoken to, *farms* the servers of each reverse door, by its name.
     """
 
     rules: Ruleset
@@ -40,6 +43,8 @@ class Services:
     doors: Doors
     clock: Callable[[], float]
     turnstile: Turnstile = field(default_factory=Turnstile)
+    handshakes: Mapping[str, Handshake] = field(default_factory=dict)
+    farms: Mapping[str, Farms] = field(default_factory=dict)
 
 
 class Current:
@@ -53,12 +58,16 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What the records say of a listener. *port* is its protocol's default port."""
+    """What the records say of a listener. *port* is its protocol's default port.
+
+    *captures*: clients come to it with connections to addresses that are not ours.
+    """
 
     listener: str
     protocol: str
     port: int
     mode: str
+    captures: bool = False
 
     def url(self, access: Access) -> str:
         """Return the URL of what *access* asks for."""
@@ -72,17 +81,31 @@ class Door:
 class DataPorts:
     """Where data connections may be taken: *ports* None leaves it to the kernel.
 
-    *peers* may connect beside the address of the control connection.
+    *peers* may connect beside the address of the control connection. *balancers* say
+    first whom they connect for, by the PROXY protocol.
     """
 
     ports: range | None = None
     peers: Networks = ()
+    balancers: Networks = ()
+
+    @property
+    def introduces(self) -> Callable[[IPAddress], bool] | None:
+        """What tells a balancer from others, if there are any."""
+        return self._is_balancer if self.balancers else None
+
+    def _is_balancer(self, address: IPAddress) -> bool:
+        return any(address in network for network in self.balancers)
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """What every record of one client connection repeats; *session* is its id."""
+    """What every record of one client connection repeats; *session* is its id.
+
+    *called* is where the client has called, as a balancer says.
+    """
 
     door: Door
     client: Endpoint
     session: str
+    called: Endpoint | None = None

@@ -9,13 +9,16 @@ import logging
 import socket
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portway.admission import Admission
 from portway.errors import PortwayError
 from portway.gate import Gate
+from portway.model import Endpoint, Reason
+from portway.net.introductions import Introductions
 from portway.net.listen import serve
 from portway.net.stream import SocketStream
+from portway.policy.match import Networks
 from portway.protocol import Handler
 from portway.services import Current, Door
 
@@ -31,6 +34,7 @@ class Entrance:
     door: Door
     handler: Handler
     too_many: bytes
+    balancers: Networks = ()  # who must say first whom it connects for
 
 
 class Sessions:
@@ -43,6 +47,7 @@ class Sessions:
         self._admission = admission
         self._tasks = tasks
         self._gates: dict[asyncio.Task[None], Gate] = {}
+        self._introductions = Introductions()
 
     def __len__(self) -> int:
         return len(self._gates)
@@ -63,11 +68,27 @@ class Sessions:
         except (PortwayError, ValueError):  # it is gone again
             stream.close()
             return
+        if not any(address in network for network in entrance.balancers):
+            self._enter(stream, entrance)
+        elif len(self._introductions) >= self._admission.limits.connections:
+            stream.abort()
+        else:
+            self._introductions.wait_for(
+                stream,
+                lambda stream, called: self._enter(stream, entrance, called),
+                not_introduced,
+            )
+
+    def _enter(
+        self, stream: SocketStream, entrance: Entrance, called: Endpoint | None = None
+    ) -> None:
+        address = stream.peer_address
         if not self._admission.enter(address):
             log.warning("listen.too_many", extra={"peer": str(address)})
             self._tasks.create_task(turn_away(stream, entrance.too_many))
             return
         gate = Gate(self._current, entrance.door, stream, address)
+        gate.visitor = replace(gate.visitor, called=called)
         served = entrance.handler(stream, gate)
         task = self._tasks.create_task(self._see_out(served, stream))
         self._gates[task] = gate
@@ -88,6 +109,7 @@ class Sessions:
 
     async def drain(self, seconds: float) -> None:
         """Let sessions end by themselves, for up to *seconds*; then cut them."""
+        self._introductions.close()
         for gate in tuple(self._gates.values()):
             gate.drain()
         if self._gates:
@@ -96,12 +118,24 @@ class Sessions:
 
     async def cut(self) -> None:
         """End all sessions now."""
+        self._introductions.close()
         left = tuple(self._gates)
         for task in left:
             task.cancel()
         if left:
             log.warning("session.cut", extra={"sessions": len(left)})
             await asyncio.wait(left)
+
+
+def not_introduced(stream: SocketStream, error: PortwayError) -> None:
+    """Close on a balancer that did not say whom it connects for.
+
+    One that only looks whether anybody is there does nothing wrong.
+    """
+    level = logging.DEBUG if error.reason is Reason.GONE else logging.WARNING
+    extra = {"peer": stream.peer.host, "error": error.text}
+    log.log(level, "listen.not_introduced", extra=extra)
+    stream.abort()
 
 
 async def turn_away(stream: SocketStream, words: bytes) -> None:

@@ -94,6 +94,8 @@ async def test_many_requests_on_one_connection(tmp_path: Path) -> None:
     [
         (b"GET / HTTP/1.1", "request"),
         (b'{"command":1}', "request"),
+        (b'{"command":"kick","arguments":{"id":"\xff"}}', "request"),
+        (b"[" * 30_000, "request"),
         (b'{"command":"x","arguments":[]}', "request"),
         (b'{"command":"status","version":2}', "version"),
         (b'{"command":"fail"}', "internal"),

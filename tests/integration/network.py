@@ -113,7 +113,7 @@ class Namespace(Place):
 
 
 class Network:
-    """The three namespaces of the test process whose number is *tag*."""
+    """The three namespaces of the test process whose number *tag* is, or ends in."""
 
     def __init__(self, tag: str) -> None:
         self.lan = Namespace(f"portway-lan-{tag}")
@@ -141,11 +141,19 @@ class Network:
         for key in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
             self._forward_nothing(key)
 
+    def lead_through(self) -> None:
+        """Let either side send what is for the other to the gateway, which drops it."""
+        for family, ip in ((4, []), (6, ["-6"])):
+            for place, hop in ((self.lan, INNER), (self.wan, OUTER)):
+                route = ["route", "replace", "default", "via", hop[family]]
+                _ip(*ip, "-n", place.name, *route)
+
     def sweep(self) -> None:
         """Remove what runs that were killed have left: those whose process is gone."""
         for path in Path("/run/netns").glob("portway-lan-*"):
-            tag = path.name.rpartition("-")[2]
-            if tag.isdecimal() and not Path("/proc", tag).exists():
+            tag = path.name.removeprefix("portway-lan-")
+            number = tag.rpartition("-")[2]
+            if number.isdecimal() and not Path("/proc", number).exists():
                 Network(tag).close()
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ def start(name: str, place: Namespace, folder: Path) -> Server:
     root.chmod(0o755)
     files.chmod(0o777)
     (files / "sample.bin").write_bytes(os.urandom(SAMPLE_SIZE))
-    prepare, login = _SERVERS[name]
+    prepare, login = SERVERS[name]
     addresses = {family: wan_address(name, family) for family in (4, 6)}
     processes = tuple(
         _run(name, place, address, prepare(folder / f"ipv{family}", root, address))
@@ -207,7 +207,7 @@ def _pyftpdlib(folder: Path, root: Path, address: str) -> list[str]:
     return [*command, str(folder / "output")]
 
 
-_SERVERS: Mapping[
+SERVERS: Mapping[
     str, tuple[Callable[[Path, Path, str], list[str]], tuple[str, str]]
 ] = {
     "vsftpd": (_vsftpd, ("anonymous", "me@example.org")),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.ledger.records import NOON, record
 
+from portway.databases import set_aside
 from portway.ledger import damage, spans, store
 from portway.ledger.query import Filters, Reader, follow
 from portway.ledger.retention import Retention
@@ -250,7 +251,7 @@ def test_two_in_one_second_have_names_of_their_own(tmp_path: Path) -> None:
     names = set()
     for number in range(3):
         path.write_text(str(number))
-        names.add(damage.set_aside(path))
+        names.add(set_aside(path))
     assert sorted(name.read_text() for name in names) == ["0", "1", "2"]
 
 

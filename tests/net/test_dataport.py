@@ -8,12 +8,13 @@ from ipaddress import ip_address
 
 import pytest
 from tests.fds import nothing_left_open
-from tests.wires import port_of, some_turns
+from tests.wires import port_of, some_turns, until
 
 from portway.errors import PeerError, Refused
-from portway.model import IPAddress, Reason, Side
+from portway.model import Endpoint, IPAddress, Reason, Side
 from portway.net import dataport as module
 from portway.net.dataport import STRANGERS, DataPort, open_data_port
+from portway.net.preface import SHORTEST, format_1
 
 HERE = ip_address("127.0.0.1")
 FRIEND, STRANGER = "127.0.0.1", "127.0.0.9"
@@ -208,10 +209,10 @@ async def test_an_address_that_is_not_ours_is_given_up_at_once(
     tries = 0
     listen = module._listen
 
-    def counted(address: IPAddress, port: int) -> socket.socket:
+    def counted(address: IPAddress, port: int, *, foreign: bool) -> socket.socket:
         nonlocal tries
         tries += 1
-        return listen(address, port)
+        return listen(address, port, foreign=foreign)
 
     monkeypatch.setattr(module, "_listen", counted)
     with nothing_left_open(), pytest.raises(Refused):
@@ -253,3 +254,76 @@ async def test_mapped_callers_are_folded_before_they_are_judged() -> None:
         stream = await port.accept()
         assert asked == [HERE]
         stream.close()
+
+
+# Behind a balancer.
+
+BALANCER, CLIENT = "127.0.0.3", "192.0.2.7"
+
+
+def behind(balancer: str = BALANCER) -> DataPort:
+    return open_data_port(
+        HERE, None, only(CLIENT), Side.CLIENT, introduces=only(balancer)
+    )
+
+
+def header(host: str = CLIENT) -> bytes:
+    return format_1(Endpoint(host, 4000), Endpoint("198.51.100.2", 5000))
+
+
+async def test_a_balancers_connection_is_of_the_client_that_it_names() -> None:
+    with nothing_left_open():
+        port = behind()
+        with closing(call(port, BALANCER)) as caller:
+            caller.send(header() + b"x")
+            stream = await port.accept()
+            assert stream.peer == Endpoint(CLIENT, 4000)
+            assert await stream.receive() == b"x"
+            stream.close()
+
+
+async def test_a_balancer_alone_is_believed() -> None:
+    with nothing_left_open():
+        port = behind()
+        with closing(call(port, FRIEND)) as liar:
+            liar.send(header())
+            await until(lambda: port.strangers == 1)
+            assert was_reset(liar)
+        port.close()
+
+
+@pytest.mark.parametrize("words", [header("192.0.2.8"), b"STOR me", SHORTEST])
+async def test_a_balancer_that_names_another_is_a_stranger(words: bytes) -> None:
+    with nothing_left_open():
+        port = behind()
+        with closing(call(port, BALANCER)) as other:
+            other.send(words)
+            await until(lambda: port.strangers == 1)
+            assert was_reset(other)
+        with closing(call(port, BALANCER)) as caller:
+            caller.send(header())
+            (await port.accept()).close()
+
+
+async def test_one_that_says_nothing_keeps_nobody_out() -> None:
+    with nothing_left_open(), ExitStack() as stack:
+        port = behind()
+        silent = stack.enter_context(closing(call(port, BALANCER)))
+        await some_turns()
+        caller = stack.enter_context(closing(call(port, BALANCER)))
+        caller.send(header())
+        (await port.accept()).close()
+        assert was_reset(silent)
+
+
+async def test_only_so_many_may_say_nothing() -> None:
+    with nothing_left_open(), ExitStack() as stack:
+        port = behind()
+        for _ in range(STRANGERS):
+            stack.enter_context(closing(call(port, BALANCER)))
+            await some_turns(2)
+        assert port.strangers == 0
+        stack.enter_context(closing(call(port, BALANCER)))
+        await until(lambda: port.strangers == 1)
+        port.close()
+        await some_turns(1)

@@ -1,8 +1,8 @@
 """Every way in which the clients that we know name their server to an FTP proxy.
 
-Not here: what a client makes of a reply (manners.py). What names no server is missing:
-WinSCP's type 4 and the double logins are for doors whose server is fixed. Invariant:
-nothing is listed for a door whose methods do not offer it.
+Not here: what a client makes of a reply (manners.py). What names no server is by
+itself, in DOUBLE: it is for doors whose server is fixed. Invariant: nothing is listed
+for a door whose methods do not offer it.
 """
 
 from collections.abc import Iterable
@@ -392,4 +392,19 @@ FORMS = (
     *COMMERCIAL,
     *SCRIPTS,
     *CLASSIC,
+)
+
+# Two logins and no server's name: the gateway's, then that of the server it leads to.
+
+_SCP_FIXED = table(
+    ("USER {fu}", 2, 1), _FP, ("USER {u}", IN, 3), ("PASS {p}", IN, 4), _DEFAULT
+)
+
+DOUBLE = (
+    *forms("WinSCP 4", manners.WINSCP, (("4", _SCP_FIXED, REQUIRED),)),
+    *forms(
+        "DoubleLogin",
+        (),
+        (("", plain("USER {fu}", "PASS {fp}", "USER {u}", "PASS {p}"), REQUIRED),),
+    ),
 )

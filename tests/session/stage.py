@@ -16,12 +16,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
+import pytest
 from tests.fds import nothing_left_open
 from tests.session.peers import Ended, Peer, Port, call
 from tests.wires import listener, port_of
 
 from portway.admission import Admission
-from portway.config.schema import Group, Limits, Listener, Login, Rule
+from portway.config.schema import Group, Limits, Listener, Login, Mode, Rule
 from portway.errors import Refused, UpstreamError
 from portway.ledger.live import Live
 from portway.model import Credentials, Endpoint, IPAddress, Outcome, Reason, Record
@@ -29,8 +30,10 @@ from portway.net.doors import Doors
 from portway.net.linger import close_lingering
 from portway.net.listen import prepare
 from portway.policy.compile import compile_rules
+from portway.protocols.ftp import captured
 from portway.protocols.ftp.protocol import PROTOCOL
 from portway.protocols.ftp.settings import FtpSettings, Upstream
+from portway.protocols.registry import HANDSHAKES
 from portway.relay.limiter import Limiter
 from portway.relay.pipes import Pipes
 from portway.services import Current, Door, Services
@@ -270,6 +273,7 @@ def bytes_of(text: str) -> bytes:
 async def stage(
     *,
     login: Login = "none",
+    mode: Mode = "forward",
     rules: tuple[Rule, ...] = (EVERYTHING,),
     groups: tuple[Group, ...] = (),
     accounts: dict[str, str | None] | None = None,
@@ -281,7 +285,8 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """Set a stage; *server* and *client* are the addresses that they are reached at.
 
-    Names: ``ftp.test`` and ``other.test`` are the server's.
+    Names: ``ftp.test`` and ``other.test`` are the server's. A transparent door takes
+    each client to be on its way to the server: nobody has to catch it.
     """
     ruleset, problems = compile_rules(
         rules, timezone="UTC", protocols={"ftp": PROTOCOL.methods}, groups=groups
@@ -302,6 +307,7 @@ async def stage(
             limiter=Limiter(clock),
             doors=Doors([(ip_address(client), endpoint.port)]),
             clock=clock,
+            handshakes=HANDSHAKES,
         )
         table = Listener(
             name="door",
@@ -309,15 +315,19 @@ async def stage(
             protocol="ftp",
             address=(endpoint,),
             login=login,
+            mode=mode,
             settings=FtpSettings(
                 upstream=upstream or Upstream(),
                 **settings,  # type: ignore[arg-type]
             ),
         )
+        contexts, wrong = PROTOCOL.contexts(table)
+        assert not wrong
         entrance = Entrance(
-            Door("door", "ftp", 21, "forward"),
-            PROTOCOL.handler("edge", table),
+            Door("door", "ftp", 21, mode),
+            PROTOCOL.handler("edge", table, contexts),
             PROTOCOL.too_many("edge"),
+            table.settings.balancers,
         )
         tasks_before = asyncio.all_tasks()
         try:
@@ -326,10 +336,14 @@ async def stage(
                 listening = sessions.listen(sock, entrance)
                 scene = Stage(services, shelf, clock, sessions, endpoint)
                 scene.port = scene.listen(server)
+                there = Endpoint(server, scene.port.number)
+                patch = pytest.MonkeyPatch()
+                patch.setattr(captured, "original_destination", lambda _: there)
                 await scene.arrive()
                 try:
                     yield scene
                 finally:
+                    patch.undo()
                     scene.close()
                     try:
                         await scene.over()

@@ -110,7 +110,7 @@ async def test_records_tell_who_it_was_and_how_it_is_known(chain: Chain) -> None
         await scene.play(IN)
     (record,) = scene.records
     assert (record.user, record.by) == ("alice", "password")
-    assert record.facts["groups"] == "lab,staff"
+    assert record.facts["groups"] == '["lab","staff"]'
     assert record.facts["login_source"] == "local"
 
 
@@ -143,8 +143,8 @@ async def test_groups_follow_the_account(file: AccountFile, chain: Chain) -> Non
         await asyncio.to_thread(file.change, "alice", Change(leave=("lab",)))
         await scene.play(f"> DELE x\n{LONG}> DELE x\n{LONG}< 250 Gone\n< 250 Gone")
     assert [record.facts["groups"] for record in scene.records] == [
-        "staff",
-        "lab,staff",
+        '["staff"]',
+        '["lab","staff"]',
     ]
 
 

@@ -15,6 +15,7 @@ from portway.model import IPAddress, Reason
 from portway.net.doors import Doors
 from portway.policy.compile import compile_rules
 from portway.protocols.ftp.protocol import PROTOCOL
+from portway.protocols.registry import HANDSHAKES
 from portway.relay.limiter import Limiter
 from portway.relay.pipes import Pipes
 from portway.services import Current, Door, Services
@@ -68,6 +69,7 @@ class Ground:
             limiter=self.limiter,
             doors=doors,
             clock=self.clock,
+            handshakes=HANDSHAKES,
         )
 
     def close(self) -> None:

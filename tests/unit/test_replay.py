@@ -113,6 +113,14 @@ def test_a_verdict_that_needs_an_address_nobody_knew() -> None:
     assert change(ruleset(networks), BASE) is Change.ALLOWED_BY
 
 
+def test_a_server_whose_address_the_next_proxy_alone_knew_is_judged_by_name() -> None:
+    networks: Words = {"name": "no", "to": ("203.0.113.0/24",), "then": "deny"}
+    rules = ruleset(networks, STAFF)
+    by_parent = row(address="", facts='{"resolved_by":"parent"}')
+    assert change(rules, row(address="")) is Unasked.ADDRESS
+    assert change(rules, by_parent) is Change.SAME
+
+
 def test_a_schedule_is_asked_about_the_time_of_the_record() -> None:
     closed: Words = {**NO_STORES, "when": "Mon 10:00-11:00"}
     rules = ruleset(closed, STAFF)
@@ -144,10 +152,10 @@ def test_the_path_counts_where_a_rule_reads_paths() -> None:
 
 
 def test_groups_and_mac_come_from_the_facts() -> None:
-    facts = '{"groups":"lab,two words","mac":"00:11:22:33:44:55"}'
+    facts = r"""{"groups":"[\"lab\",\"two, words\"]","mac":"00:11:22:33:44:55"}"""
     access = access_of(row(facts=facts))
     assert access is not None
-    assert access.groups == {"lab", "two words"}
+    assert access.groups == {"lab", "two, words"}
     assert access.mac == "00:11:22:33:44:55"
     lab = ruleset({"name": "lab", "who": "group:lab"}, groups=(group("lab"),))
     assert change(lab, row(facts=facts)) is Change.ALLOWED_BY

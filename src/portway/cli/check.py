@@ -8,15 +8,17 @@ from pathlib import Path
 
 import click
 
+from portway.cli.capturing import filter_rules, transparent_doors
 from portway.cli.common import WRONG_USAGE, config_option, json_option, print_json
 from portway.config.checks import is_loopback
 from portway.config.schema import Configuration, Group, Listener
 from portway.errors import ConfigurationError, Problem
+from portway.policy.clients import By
 from portway.policy.explain import describe
 from portway.policy.lists import NamedList
 from portway.policy.review import review
 from portway.prepare import Prepared, prepare
-from portway.users.roster import account_names
+from portway.users.roster import account_names, unreadable
 
 LOGIN = {
     "none": "no login to the proxy",
@@ -40,7 +42,12 @@ def check(path: Path | None, *, as_json: bool) -> int:
                 {"problem": problem.text, "key": problem.key, "where": problem.where}
             )
         return WRONG_USAGE
-    warnings = (*strangers(path, prepared), *review(prepared.rules))
+    warnings = (
+        *strangers(path, prepared),
+        *unknown_accounts(prepared.configuration),
+        *nobody_logs_in(prepared),
+        *review(prepared.rules),
+    )
     rules = describe(prepared.rules)
     if as_json:
         _print_objects(prepared, rules)
@@ -72,6 +79,29 @@ def strangers(path: Path | None, prepared: Prepared) -> tuple[Problem, ...]:
     return ()
 
 
+def unknown_accounts(configuration: Configuration) -> tuple[Problem, ...]:
+    """Return the warning that users could not be checked, where they could not be."""
+    path = unreadable(configuration)
+    if not path:
+        return ()
+    text = "cannot be read, so whether the users in rules exist was not checked"
+    return (Problem(path, "", text),)
+
+
+def nobody_logs_in(prepared: Prepared) -> tuple[Problem, ...]:
+    """Return a warning for each rule that names users where nobody can log in."""
+    if any(one.login != "none" for one in prepared.configuration.listeners):
+        return ()
+    text = 'knows its clients by their login, and every listener has login = "none"'
+    return tuple(
+        Problem(
+            rule.where, f"rules[{rule.number - 1}].who", f"{text}: it never matches"
+        )
+        for rule in prepared.rules.rules
+        if rule.who.words and all(word.by is By.USER for word in rule.who.words)
+    )
+
+
 def _print_warnings(warnings: tuple[Problem, ...]) -> None:
     if warnings:
         click.echo("\nWarnings:")
@@ -92,6 +122,14 @@ def _print_words(prepared: Prepared, rules: list[str]) -> None:
         click.echo("\nGroups:")
     for group in configuration.groups:
         click.echo(f"  {group.name}: {_members(group)} ({group.where})")
+    _print_rules(rules)
+    if transparent_doors(configuration):
+        click.echo("\nThe packet filter has to bring clients in, as nft -f reads it:")
+        for line in filter_rules(configuration):
+            click.echo(f"  {line}")
+
+
+def _print_rules(rules: list[str]) -> None:
     if not rules:
         click.echo("\nNo rules: every request is denied.")
         return
@@ -130,7 +168,8 @@ def _words(listener: Listener) -> str:
     at = " and ".join(map(str, listener.address))
     near = all(map(is_loopback, listener.address))
     reach = "for this machine alone" if near else "for other machines too"
-    return f"{listener.protocol} on {at}, {reach}; {LOGIN[listener.login]}"
+    mode = "" if listener.mode == "forward" else f", {listener.mode}"
+    return f"{listener.protocol} on {at}{mode}, {reach}; {LOGIN[listener.login]}"
 
 
 def _print_objects(prepared: Prepared, rules: list[str]) -> None:

@@ -38,7 +38,7 @@ from portway.prepare import prepare
 from portway.protocols.ftp.wire import resolve_path
 from portway.protocols.registry import PROTOCOLS
 from portway.users.directory import normal
-from portway.users.roster import account_groups
+from portway.users.roster import account_groups, unreadable
 
 GUARD = {
     "outside": "outside",
@@ -156,6 +156,9 @@ def read_identity(
             cure = nearest(name, known) or f"; add [group.{name}]"
             raise click.UsageError(f'--group: there is no group "{name}"{cure}')
     own = account_groups(configuration, user) if user else None
+    if user and own is None and (broken := unreadable(configuration)):
+        text = f"--user: {broken} cannot be read, so no group of the account is known"
+        click.echo(f"portway: {text}", err=True)
     belongs = frozenset(map(normal, groups)) | (own or frozenset())
     return Identity(normal(user), "password" if user else "", belongs)
 

@@ -21,9 +21,10 @@ from zoneinfo import ZoneInfo
 import click
 
 from portway.cli.common import config_option, json_option
-from portway.ledger import store
+from portway.ledger.choice import source_of
+from portway.ledger.filters import Source
 from portway.ledger.formats import CSV_HEAD, FORMATS, csv_line, local, shown
-from portway.ledger.query import Filters, Reader, follow
+from portway.ledger.query import Filters, follow
 from portway.model import Outcome, Record
 from portway.prepare import prepare
 from portway.units import parse_seconds
@@ -80,11 +81,12 @@ def log(  # noqa: PLR0913 - one for each kind of option
 
     TEXT is any part of a host and path, or of a user. Of several, all must be there.
     """
-    gateway = prepare(path).configuration.gateway
+    configuration = prepare(path).configuration
+    gateway = configuration.gateway
     zone = ZoneInfo(gateway.timezone) if gateway.timezone else None
     filters = replace(understood(asked, zone), limit=limit, texts=plain(texts))
     head, line = form("json" if as_json else style, zone)
-    reader = Reader(Path(gateway.state) / store.NAME)
+    reader = source_of(configuration.ledger, Path(gateway.state))
     with contextlib.closing(reader), quiet_end():
         out = sys.stdout.buffer
         if head:
@@ -98,7 +100,7 @@ def log(  # noqa: PLR0913 - one for each kind of option
 
 
 def pages(
-    reader: Reader, filters: Filters, *, following: bool
+    reader: Source, filters: Filters, *, following: bool
 ) -> Iterator[Iterable[Record]]:
     """Yield what there is, and then, *following*, what comes, for ever."""
     if not following:

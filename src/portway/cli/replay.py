@@ -15,6 +15,7 @@ import click
 from portway.cli.common import config_option, json_option, print_json
 from portway.cli.log import quiet_end, understood
 from portway.ledger import store
+from portway.ledger.choice import source_of
 from portway.ledger.formats import local, shown
 from portway.ledger.query import Reader
 from portway.model import Verdict
@@ -41,6 +42,7 @@ LEFT_OUT = {
     Unasked.ADDRESS: "depend on an address that was never looked up",
     Unasked.UNRESOLVED: "were not decided: their host had no address",
     Unasked.ANONYMOUS: "are old enough to be anonymous",
+    Unasked.GROUPS: "are of clients in more groups than a record holds",
     Unasked.UNKNOWN: "are of a protocol without rules",
 }
 CANNOT = """\
@@ -91,9 +93,10 @@ def replay(
     gateway = prepared.configuration.gateway
     zone = ZoneInfo(gateway.timezone) if gateway.timezone else None
     if state is None:
-        old = prepared if against is None else prepare(against)
-        state = Path(old.configuration.gateway.state)
-    reader = Reader(state / store.NAME)
+        old = (prepared if against is None else prepare(against)).configuration
+        reader = source_of(old.ledger, Path(old.gateway.state))
+    else:
+        reader = Reader(state / store.NAME)
     work = Replay(prepared.rules, PROTOCOLS)
     with contextlib.closing(reader), quiet_end():
         for changed in work.run(reader.rows(understood(asked, zone), COLUMNS)):

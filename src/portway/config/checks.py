@@ -4,7 +4,7 @@ Not here: single values (values.py), and what the words of a rule mean (policy.c
 Invariant: nothing is changed, and nothing is opened but the time zone database.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from zoneinfo import ZoneInfo, available_timezones
 
 from msgspec.structs import asdict
@@ -33,7 +33,7 @@ Found = Iterator[tuple[Path, str]]  # the key, and what is wrong with it
 
 
 def check(configuration: Configuration) -> Found:
-    """Yield what is wrong, all but `open_doors`."""
+    """Yield what is wrong."""
     yield from _check_gateway(configuration.gateway)
     yield from _check_listeners(configuration.listeners)
     for place, rule in enumerate(configuration.rules):
@@ -43,39 +43,6 @@ def check(configuration: Configuration) -> Found:
     for key in configuration.limits.__struct_fields__:
         if getattr(configuration.limits, key) < 1:
             yield ("limits", key), "at least 1; no limit can be switched off"
-
-
-def open_doors(configuration: Configuration) -> Found:
-    """Yield the listeners that would be an open proxy.
-
-    They can be reached from another machine, nobody must log in, and no rule limits
-    who is allowed in. A rule that denies some limits nobody else.
-    """
-    allowing = [rule for rule in configuration.rules if rule.then == "allow"]
-    groups = {group.name: group.members for group in configuration.groups}
-    if not allowing or not all(_lets_everyone(rule.who, groups) for rule in allowing):
-        return
-    for listener in configuration.listeners:
-        far = [one for one in listener.address if not is_loopback(one)]
-        if far and listener.login != "required":
-            text = (
-                f"an open proxy: {far[0]} can be reached from other machines, and the "
-                'rules let everyone in; limit who, as in who = ["192.168.1.0/24"], or '
-                'write login = "required"'
-            )
-            yield ("listen", listener.name, "address"), text
-
-
-def _lets_everyone(who: Iterable[str], groups: Mapping[str, Iterable[str]]) -> bool:
-    words, seen = [*who], set[str]()
-    for word in words:  # it grows by what is in the groups
-        if word == "*" or word.endswith("/0"):
-            return True
-        kind, _, name = word.partition(":")
-        if kind == "group" and name not in seen:
-            seen.add(name)
-            words += groups.get(name, ())
-    return False
 
 
 def is_loopback(endpoint: Endpoint) -> bool:
@@ -122,7 +89,30 @@ def _check_listeners(listeners: tuple[Listener, ...]) -> Found:
                 yield (*path, "address", place), f"{text}; choose another port"
             taken.append((endpoint, listener.name))
         for wrong in listener.settings.problems(listener):
-            yield (*path, *wrong.key.split(".")), wrong.text
+            yield (*path, *key_path(wrong.key)), wrong.text
+        for key, hop in listener.settings.next_hops:
+            back = next((one for one in listeners if _leads_to(hop, one)), None)
+            if back is not None:
+                text = f"{hop} is our own listen.{back.name}; name another proxy"
+                yield (*path, *key.split(".")), text
+
+
+def key_path(key: str) -> Path:
+    """Return the parts of a `Wrong.key`; digits are a place in a list."""
+    return tuple(int(part) if part.isdigit() else part for part in key.split("."))
+
+
+def _leads_to(hop: Endpoint, listener: Listener) -> bool:
+    """Tell whether who dials *hop* comes in by *listener*, for sure."""
+    for door in listener.address:
+        if hop.port == door.port:
+            wild = door.address is not None and door.address.is_unspecified
+            both_here = is_loopback(hop) and is_loopback(door)
+            if hop.host == door.host or (wild and is_loopback(hop)):
+                return True
+            if both_here and "localhost" in {hop.host, door.host}:
+                return True
+    return False
 
 
 def _clash(one: Endpoint, other: Endpoint) -> bool:
@@ -180,7 +170,7 @@ def _check_logins(logins: Logins) -> Found:
 
 def _check_ledger(ledger: Ledger) -> Found:
     if ledger.store == SQLITE and ledger.password is not None:
-        text = 'is for a PostgreSQL store; write its URL as store, or take it out'
+        text = "is for a PostgreSQL store; write its URL as store, or take it out"
         yield ("ledger", "password"), text
     if ledger.keep < Seconds(60):
         yield ("ledger", "keep"), 'at least a minute, as in "90d"'

@@ -20,34 +20,8 @@ _KEYS: dict[tuple[str, ...], frozenset[str]] = {
     ("gateway",): frozenset({"contact", "resolver", "user"}),
     ("listen", ANY): frozenset(
         {
-            "balance",
-            "capture",
-            "ccc",
-            "certificate",
-            "health",
-            "key",
             "mode_z",
-            "proxy_protocol",
-            "route",
             "server",
-            "servers",
-            "tls_eof",
-            "tls_min",
-            "tls_reuse",
-        }
-    ),
-    ("listen", ANY, "upstream"): frozenset(
-        {
-            "ca",
-            "certificate",
-            "key",
-            "prot",
-            "proxy_protocol",
-            "tls_eof",
-            "tls_min",
-            "tls_name",
-            "verify",
-            "via",
         }
     ),
     ("rules", ANY): frozenset({"filter"}),
@@ -55,11 +29,8 @@ _KEYS: dict[tuple[str, ...], frozenset[str]] = {
 }
 
 # Values of keys that do exist.
-_VALUES = {
+_VALUES: dict[tuple[str, ...], str] = {
     ("listen", ANY, "protocol"): "http|socks|smtp|pop3|dns|tcp|udp",
-    ("listen", ANY, "mode"): "transparent|reverse",
-    ("listen", ANY, "tls"): "explicit|required|implicit",
-    ("listen", ANY, "upstream", "tls"): "try|required|implicit",
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import structs
 
-from portway.config.checks import check, is_timezone, open_doors
+from portway.config.checks import check, is_timezone
 from portway.config.decode import (
     decode_fields,
     decode_struct,
@@ -137,7 +137,7 @@ def parse(
     report = Report(file, locate(text))
     configuration = _decode(document, kinds, report)
     configuration = _with_whole_paths(configuration, path.absolute().parent)
-    for place, words in _wrong_between_keys(configuration, report):
+    for place, words in check(configuration):
         if not report.touches(place):
             report.wrong(place, words)
     if not is_timezone(configuration.gateway.timezone):  # was reported
@@ -275,14 +275,6 @@ def _check_name(name: str, path: Path, report: Report) -> None:
         report.wrong(path, "a listener needs a name, as in [listen.ftp]")
 
 
-def _wrong_between_keys(
-    configuration: Configuration, report: Report
-) -> Iterator[tuple[Path, str]]:
-    yield from check(configuration)
-    if not report.touches(("rules",)):  # a wrong rule might be the one that limits
-        yield from open_doors(configuration)
-
-
 def _with_whole_paths(configuration: Configuration, folder: FilePath) -> Configuration:
     """Return it with relative paths taken from *folder*, where its file lies."""
     gateway, ledger = configuration.gateway, configuration.ledger
@@ -295,6 +287,15 @@ def _with_whole_paths(configuration: Configuration, folder: FilePath) -> Configu
                 structs.replace(one, path=_whole(one.path, folder))
                 for one in ledger.file
             ),
+        ),
+        listeners=tuple(
+            structs.replace(
+                one,
+                settings=one.settings.with_whole_paths(
+                    lambda path: _whole(path, folder)
+                ),
+            )
+            for one in configuration.listeners
         ),
         lists=tuple(
             structs.replace(one, path=_whole(one.path, folder))

@@ -6,8 +6,9 @@ it is; nothing here is text that somebody still has to read, but for the rules, 
 policy.compile reads.
 """
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal, NamedTuple, Self
 
 from msgspec import Struct
 
@@ -41,6 +42,31 @@ class ProtocolSettings(Struct, frozen=True, kw_only=True):
     def problems(self, listener: "Listener") -> Iterable[Wrong]:
         """Yield what is wrong between keys, each of which is right by itself."""
         del listener
+        return ()
+
+    def with_whole_paths(self, whole: Callable[[str], str]) -> Self:
+        """Return it with each path of a file as *whole* makes it."""
+        del whole
+        return self
+
+    def leads_anywhere(self, listener: "Listener") -> bool:
+        """Whether clients choose where they go, so that it could be an open proxy."""
+        del listener
+        return True
+
+    @property
+    def captures(self) -> bool:
+        """Whether the listener takes connections to addresses that are not ours."""
+        return False
+
+    @property
+    def balancers(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Who must name, by the PROXY protocol, the client that it connects for."""
+        return ()
+
+    @property
+    def next_hops(self) -> Iterable[tuple[str, Endpoint]]:
+        """Yield where connections are handed on to, and the key that says so."""
         return ()
 
 

@@ -15,7 +15,7 @@ StoreAt = NewType("StoreAt", str)
 
 SQLITE = StoreAt("sqlite")
 LIKE = '"postgresql://user@host/database"'
-# What of libpq's parameters may stand behind the ``?``: where to connect, and how safely.
+# Which of libpq's parameters may stand behind the ``?``: where to, and how safely.
 PARAMETERS = frozenset(
     {
         *("host", "hostaddr", "port", "user", "dbname", "target_session_attrs"),

@@ -13,6 +13,7 @@ from portway.model import Record
 FIELD = 1024  # bytes of UTF-8
 PATH = 2048
 FACTS = 8192  # all of them together
+LONGER_FACTS = {"groups": 4096}
 
 _LONGER = {"path": PATH, "url": PATH}
 _TEXT = [
@@ -34,7 +35,8 @@ def clean(record: Record) -> Record:
     left = FACTS
     kept: dict[str, str] = {}
     for name, value in facts.items():
-        word, text = fit(name, FIELD), fit(value, FIELD)
+        word = fit(name, FIELD)
+        text = fit(value, LONGER_FACTS.get(name, FIELD))
         left -= len(word.encode()) + len(text.encode())
         if left < 0:
             break

@@ -1,22 +1,21 @@
-"""A ledger that is damaged: noticed, set aside, and read as far as it goes.
+"""A ledger that is damaged: noticed, and read as far as it goes.
 
-Not here: when to do so (store.py). Invariant: no byte of a damaged ledger is deleted
+Not here: when to do so (store.py), and setting it aside (databases.py). Invariant: no byte of a damaged ledger is deleted
 or changed; it keeps its place in the folder under a name that says what it is.
 """
 
 import contextlib
 import logging
-import os
 import sqlite3
 import struct
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
+
+from portway.databases import free_name, is_damage, read_only
 
 log = logging.getLogger(__name__)
 
 LITTLE = 64 << 20  # bytes that are examined in less than half a second
-SUFFIXES = ("", "-wal", "-shm")
 Row = tuple[str | int | float, ...]
 
 STEP = 1000  # rows saved in one go
@@ -25,34 +24,6 @@ FARTHEST = 1 << 40  # rows that are passed over before the rest is given up
 # The write-ahead log's header: SQLite's file format, section 4.1.
 _WAL_HEADER = struct.Struct(">8I")
 _WAL_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}
-
-
-def is_damage(error: BaseException) -> bool:
-    """Say whether *error* means that the file itself is not what it should be."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-def set_aside(path: Path) -> Path:
-    """Rename the ledger *path* and what belongs to it; return the new name.
-
-    Raises OSError; then nothing but its companions may have been renamed.
-    """
-    kept = _free_name(path)
-    for suffix in reversed(SUFFIXES):  # the ledger goes last
-        with contextlib.suppress(FileNotFoundError):
-            Path(f"{path}{suffix}").rename(f"{kept}{suffix}")
-    return kept
-
-
-def _free_name(path: Path) -> Path:
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    kept = path.with_name(f"{path.name}.corrupt-{moment}")
-    turn = 1
-    while any(os.path.lexists(f"{kept}{suffix}") for suffix in SUFFIXES):
-        turn += 1
-        kept = path.with_name(f"{path.name}.corrupt-{moment}-{turn}")
-    return kept
 
 
 def set_aside_log(path: Path) -> Path | None:
@@ -68,7 +39,7 @@ def set_aside_log(path: Path) -> Path | None:
         return None
     if not header or _is_wal(header):
         return None
-    kept = Path(f"{_free_name(path)}-wal")
+    kept = Path(f"{free_name(path)}-wal")
     wal.rename(kept)
     with contextlib.suppress(FileNotFoundError):
         Path(f"{path}-shm").unlink()  # an index of it, made anew
@@ -136,16 +107,6 @@ class Examination:
             with self._lock:
                 self._connection = None
             connection.close()
-
-
-def read_only(path: Path) -> sqlite3.Connection:
-    """Open *path* for reading. Raises sqlite3.Error."""
-    return sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=ro",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-    )
 
 
 class Salvage:

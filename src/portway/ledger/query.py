@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from portway.ledger.damage import read_only
+from portway.databases import read_only
 from portway.ledger.filters import (
     Cell,
     Filters,

@@ -22,14 +22,8 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from portway.ledger.damage import (
-    LITTLE,
-    Examination,
-    Salvage,
-    is_damage,
-    set_aside,
-    set_aside_log,
-)
+from portway.databases import is_damage, set_aside
+from portway.ledger.damage import LITTLE, Examination, Salvage, set_aside_log
 from portway.ledger.filters import Cell
 from portway.ledger.forget import forget, transaction
 from portway.ledger.ids import new_id

@@ -37,6 +37,12 @@ class Server:
         """Say whether it may get a session at *now*, in seconds of any one clock."""
         return self.up and now >= self.down_until
 
+    def state(self, now: float) -> str:
+        """Return how it is, in a word: down, as probes say, or out for a while."""
+        if not self.up:
+            return "down"
+        return "up" if self.lives(now) else "out"
+
 
 class Farm:
     """Servers that are as good as each other, and their state."""
@@ -46,10 +52,9 @@ class Farm:
         self.balance = balance
         self._turn = 0
 
-    def inherit(self, other: "Farm") -> None:
-        """Take over what *other* knows of the same servers; for a reload."""
-        known = {server.at: server for server in other.servers}
-        self.servers = tuple(known.get(one.at, one) for one in self.servers)
+    def share(self, known: dict[Endpoint, Server]) -> None:
+        """Take over what is *known* of the same servers, and add the others to it."""
+        self.servers = tuple(known.setdefault(one.at, one) for one in self.servers)
 
     def order(self, key: str, now: float) -> list[Server]:
         """Return the servers that live, the one to try first at the beginning.

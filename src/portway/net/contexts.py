@@ -7,7 +7,8 @@ compresses, or goes below its minimum.
 
 import ssl
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 Minimum = Literal["1.0", "1.1", "1.2", "1.3"]
@@ -19,6 +20,22 @@ _VERSIONS = {
     "1.3": ssl.TLSVersion.TLSv1_3,
 }
 _OLD = frozenset({"1.0", "1.1"})
+
+
+@dataclass(frozen=True, slots=True)
+class TlsContexts:
+    """What one listener demands of each side; None where there is no TLS.
+
+    *accept* is for clients, *connect* for servers. *fresh* makes another context for
+    clients, like *accept*: what resumes one of its sessions was in that session.
+    """
+
+    accept: ssl.SSLContext | None = None
+    connect: ssl.SSLContext | None = None
+    fresh: Callable[[], ssl.SSLContext] | None = None
+
+
+NO_TLS = TlsContexts()
 
 
 def accepting(

@@ -11,12 +11,13 @@ import logging
 import random
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 from portway.errors import PeerError, PortwayError, Refused
 from portway.model import Endpoint, IPAddress, Reason, Side
+from portway.net.capture import bind_to
+from portway.net.introductions import Introductions
 from portway.net.listen import EXHAUSTED
-from portway.net.stream import RESET, SocketStream, address_of, endpoint_of
+from portway.net.stream import SocketStream, address_of, endpoint_of
 
 BACKLOG = 4
 STRANGERS = 8  # with the eighth the port closes: somebody is trying ports
@@ -30,12 +31,15 @@ chance = random.SystemRandom()  # a port that can be foretold can be stolen
 class DataPort:
     """Listens on *sock* until somebody admitted connects, or `close`.
 
-    It accepts by itself, whether or not anybody waits in `accept`.
+    It accepts by itself, whether or not anybody waits in `accept`. Who *introduces*
+    others must say first whom the connection is from.
     """
 
     __slots__ = (
         "_admits",
         "_failure",
+        "_introduces",
+        "_introductions",
         "_loop",
         "_side",
         "_sock",
@@ -46,13 +50,19 @@ class DataPort:
     )
 
     def __init__(
-        self, sock: socket.socket, admits: Callable[[IPAddress], bool], side: Side
+        self,
+        sock: socket.socket,
+        admits: Callable[[IPAddress], bool],
+        side: Side,
+        introduces: Callable[[IPAddress], bool] | None = None,
     ) -> None:
         self.endpoint: Endpoint = endpoint_of(sock.getsockname())
         self.strangers = 0
         self._sock = sock
         self._admits = admits
         self._side = side
+        self._introduces = introduces
+        self._introductions = Introductions()
         self._stream: SocketStream | None = None
         self._failure: PortwayError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -92,6 +102,7 @@ class DataPort:
             if not self._loop.is_closed():
                 self._loop.remove_reader(self._sock.fileno())
             self._sock.close()
+            self._introductions.close()
         if self._failure is None:
             self._failure = error
         if self._waiter is not None and not self._waiter.done():
@@ -105,14 +116,29 @@ class DataPort:
                 self._stop(Refused(Reason.BUSY))
             return
         peer = endpoint_of(name)
-        if self._admits(address_of(peer)):
-            self._stream = SocketStream(sock, self._side, peer)
-            self._stop(PeerError(self._side, "the data connection was taken"))
+        stream = SocketStream(sock, self._side, peer)
+        if self._introduces is None or not self._introduces(address_of(peer)):
+            self._judge(stream)
+        elif len(self._introductions) < STRANGERS:
+            self._introductions.wait_for(
+                stream,
+                lambda stream, _: self._judge(stream),
+                lambda stream, _: self._turn_away(stream),
+            )
+        else:
+            self._turn_away(stream)
+
+    def _judge(self, stream: SocketStream) -> None:
+        if not self._admits(stream.peer_address):
+            self._turn_away(stream)
             return
+        self._stream = stream
+        self._stop(PeerError(self._side, "the data connection was taken"))
+
+    def _turn_away(self, stream: SocketStream) -> None:
         self.strangers += 1
-        with suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        sock.close()
+        peer = stream.peer
+        stream.abort()
         extra = {"peer": peer.host, "port": self.endpoint.port}
         log.warning("dataport.stranger", extra=extra)
         if self.strangers >= STRANGERS:
@@ -120,13 +146,19 @@ class DataPort:
             self._stop(crowd)
 
 
-def open_data_port(
+def open_data_port(  # noqa: PLR0913 - all but four have defaults that mostly stand
     address: IPAddress,
     ports: range | None,
     admits: Callable[[IPAddress], bool],
     side: Side,
+    *,
+    foreign: bool = False,
+    introduces: Callable[[IPAddress], bool] | None = None,
 ) -> DataPort:
     """Listen on *address* and a port of *ports*, in no order that can be foretold.
+
+    *foreign*: *address* may be none of ours. *introduces* says of an address whether
+    it must begin with a PROXY header, whose client is then the one to be admitted.
 
     None leaves the port to the kernel. *admits* gets each caller's address, IPv4
     mapped into IPv6 folded. Raises Refused, BUSY, if there is no port.
@@ -134,13 +166,13 @@ def open_data_port(
     text = "no ports were given"
     for port in (0,) if ports is None else _shuffled(ports):
         try:
-            sock = _listen(address, port)
+            sock = _listen(address, port, foreign=foreign)
         except OSError as error:
             text = error.strerror or str(error)
             if error.errno not in ANOTHER_MAY_DO:
                 break
         else:
-            return DataPort(sock, admits, side)
+            return DataPort(sock, admits, side, introduces)
     log.error("dataport.none", extra={"address": str(address), "error": text})
     raise Refused(Reason.BUSY)
 
@@ -151,7 +183,7 @@ def _shuffled(ports: range) -> Iterator[int]:
     yield from chance.sample(ports, len(ports))
 
 
-def _listen(address: IPAddress, port: int) -> socket.socket:
+def _listen(address: IPAddress, port: int, *, foreign: bool = False) -> socket.socket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -160,7 +192,7 @@ def _listen(address: IPAddress, port: int) -> socket.socket:
         # somebody listens on is refused all the same, at the latest by listen()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.bind((str(address), port))
+        bind_to(sock, address, port, foreign=foreign)
         sock.listen(BACKLOG)
     except BaseException:
         sock.close()

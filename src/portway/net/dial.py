@@ -19,6 +19,7 @@ from itertools import zip_longest
 
 from portway.errors import PeerError, PortwayError, Refused, UpstreamError
 from portway.model import Endpoint, IPAddress, Reason, Side
+from portway.net.capture import bind_to
 from portway.net.listen import EXHAUSTED, prepare
 from portway.net.stream import SocketStream
 
@@ -38,7 +39,7 @@ class Target:
     """Where a connection shall go, and from where.
 
     *source_port* 0 leaves the port to the kernel. *host* is the name that the
-    addresses came from, for errors.
+    addresses came from, for errors. *foreign*: *source* may be none of ours.
     """
 
     port: int
@@ -46,6 +47,7 @@ class Target:
     source: IPAddress | None
     source_port: int
     host: str
+    foreign: bool = False
 
     def error(self, reason: Reason, text: str, address: IPAddress) -> PortwayError:
         """Return the error that says why *address* could not be reached."""
@@ -65,14 +67,16 @@ async def dial(  # noqa: PLR0913 - all but two have defaults that mostly stand
     source_port: int = 0,
     seconds: float = 10.0,
     host: str = "",
+    foreign: bool = False,
 ) -> SocketStream:
     """Connect to *port* at the first of *addresses*, at least one, that answers.
 
-    *source* is the address to dial from; addresses of the other family are left out
-    then. Raises REFUSED, UNREACHABLE or CONNECT_TIMEOUT: an UpstreamError, or a
-    PeerError if *side* is not the server. Refused, BUSY: no descriptor is left.
+    *source* is the address to dial from, none of ours if *foreign*; addresses of the
+    other family are left out then. Raises REFUSED, UNREACHABLE or CONNECT_TIMEOUT: an
+    UpstreamError, or a PeerError if *side* is not the server. Refused, BUSY: no
+    descriptor is left.
     """
-    target = Target(port, side, source, source_port, host)
+    target = Target(port, side, source, source_port, host, foreign)
     usable = alternate(
         [one for one in addresses if source is None or one.version == source.version]
     )
@@ -159,7 +163,8 @@ class _Race:
             with suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         any_address = "0.0.0.0" if sock.family == socket.AF_INET else "::"
-        sock.bind((str(target.source or any_address), target.source_port))
+        at = target.source or any_address
+        bind_to(sock, at, target.source_port, foreign=target.foreign)
 
     def _settled(self, sock: socket.socket) -> None:
         self.loop.remove_writer(sock.fileno())

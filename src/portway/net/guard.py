@@ -33,6 +33,9 @@ TEREDO = IPv6Network("2001::/32")  # RFC 4380: a tunnel to any IPv4 address
 SIX_TO_FOUR = IPv6Network("2002::/16")  # RFC 3056: IPv4 in bits 16 to 47
 NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4 in the last 32 bits
 
+# RFC 6761, RFC 6762, RFC 8375, and what ICANN has set aside in 2024.
+INSIDE_NAMES = (".localhost", ".local", ".home.arpa", ".internal")
+
 _MASKED4 = tuple((int(net.netmask), int(net.network_address)) for net in INSIDE4)
 
 
@@ -47,6 +50,11 @@ def is_inside(address: IPAddress) -> bool:
     if address in SIX_TO_FOUR:
         return is_inside(IPv4Address(int(address) >> 80 & 0xFFFFFFFF))
     return address not in GLOBAL6 or address in TEREDO or address in BENCHMARKS6
+
+
+def is_inside_name(host: str) -> bool:
+    """Say whether a name is one that leads nowhere but inside, whoever resolves it."""
+    return f".{host}".endswith(INSIDE_NAMES)
 
 
 def fold(address: IPAddress) -> IPAddress:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 from portway.model import Endpoint, Side
+from portway.net.capture import take_any_address
 from portway.net.poll import Poll
 from portway.net.stream import SocketStream, endpoint_of
 
@@ -25,10 +26,11 @@ EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 log = logging.getLogger(__name__)
 
 
-def bind(endpoint: Endpoint) -> list[socket.socket]:
+def bind(endpoint: Endpoint, *, captures: bool = False) -> list[socket.socket]:
     """Return listening sockets, one for each address of *endpoint*'s host.
 
-    ``::`` takes no IPv4. Raises OSError; nothing is left open then.
+    ``::`` takes no IPv4. *captures*: they take what was meant for addresses that are
+    not ours, too. Raises OSError; nothing is left open then.
     """
     found = socket.getaddrinfo(
         endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -42,6 +44,8 @@ def bind(endpoint: Endpoint) -> list[socket.socket]:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             prepare(sock)
+            if captures:
+                take_any_address(sock)
             sock.bind(name)
             sock.listen(BACKLOG)
     except BaseException:

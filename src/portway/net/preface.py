@@ -139,15 +139,28 @@ def format_2(client: Endpoint, server: Endpoint) -> bytes:
 
 
 def _alike(client: Endpoint, server: Endpoint) -> tuple[IPAddress, IPAddress, int]:
-    source, target = client.address, server.address
-    if source is None or target is None:
-        raise ValueError("a PROXY header holds addresses")
+    source, target = _bare(client), _bare(server)
     if source.version == target.version:
         return source, target, source.version
     return _as_6(source), _as_6(target), 6
+
+
+def _bare(at: Endpoint) -> IPAddress:
+    """Return the address of *at*, without the zone that a link-local one may name."""
+    address = at.address
+    if address is None:
+        raise ValueError("a PROXY header holds addresses")
+    return type(address)(address.packed)
 
 
 def _as_6(address: IPAddress) -> IPv6Address:
     if isinstance(address, IPv6Address):
         return address
     return IPv6Address(b"\0" * 10 + b"\xff\xff" + address.packed)
+
+
+FORMATS = {"v1": format_1, "v2": format_2}
+NOBODY_ELSE = {  # who sends these connects for itself, to see whether a server lives
+    "v1": SHORTEST,
+    "v2": _HEAD.pack(SIGNATURE, LOCAL, 0, 0),
+}

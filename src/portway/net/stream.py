@@ -126,6 +126,10 @@ class SocketStream:
         except OSError as error:
             raise self.failed(error) from error
 
+    def option(self, level: int, option: int, size: int) -> bytes:
+        """Return a socket option of *size* bytes. Raises OSError."""
+        return self._sock.getsockopt(level, option, size)
+
     @property
     def closed(self) -> bool:
         """Whether it is closed, by `close` or `abort`."""

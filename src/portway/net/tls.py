@@ -12,12 +12,13 @@ error unless the stream is *lenient*.
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TypeVar
 
 from portway.errors import PeerError, PortwayError, Refused
 from portway.model import Endpoint, Reason, Side
+from portway.net.hello import MOST, alpn_of
 from portway.net.poll import Poll
 from portway.net.stream import CHUNK, SocketStream
 
@@ -98,6 +99,40 @@ class TlsStream(SocketStream):
     def alpn(self) -> str:
         """The protocol that was agreed on, or empty. RFC 7301."""
         return self._tls.selected_alpn_protocol() or ""
+
+    async def look(self, admitted: Collection[bytes]) -> None:
+        """Wait for the ClientHello, which stays, and refuse it if it is for others.
+
+        That is one that offers protocols by ALPN, and none of *admitted*: a server
+        must not answer what was meant for another one (RFC 9325, section 3.7). Raises
+        PeerError, TLS.
+        """
+        seen = 0
+        while True:
+            try:
+                data = socket.socket.recv(self._tls, MOST, socket.MSG_PEEK)
+                offered = alpn_of(data)
+            except BlockingIOError:
+                await self.readable()
+                continue
+            except ValueError as error:
+                raise PeerError(self.side, f"it sent {error}", Reason.TLS) from error
+            except OSError as error:
+                raise PeerError(self.side, explain(error), Reason.TLS) from error
+            if offered is not None or len(data) == seen:
+                break  # no more came behind what was there: let the handshake say why
+            seen = len(data)
+            self._wake_behind(seen)
+            await self.readable()
+        self._wake_behind(0)
+        if offered and offered.isdisjoint(admitted):
+            text = "its ALPN offers other protocols only"
+            raise PeerError(self.side, text, Reason.TLS)
+
+    def _wake_behind(self, count: int) -> None:
+        """Let the socket be readable once more than *count* bytes wait."""
+        with suppress(OSError):
+            self._tls.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count + 1)
 
     async def handshake(self) -> None:
         """Shake hands. Raises PeerError, TLS."""
@@ -193,9 +228,12 @@ class TlsStream(SocketStream):
     async def to_clear(self, seconds: float) -> SocketStream:
         """End TLS and go on without it: RFC 4217, section 6.
 
-        Waits at most *seconds* for the peer's close_notify. Raises PeerError. The
-        stream itself is used no more.
+        Waits at most *seconds* for the peer's close_notify, or for a byte that begins
+        no record of TLS: some send none. Raises PeerError. The stream itself is used
+        no more.
         """
+        if self._unread:
+            raise PeerError(self.side, "it goes on inside TLS behind its end")
         timer = self._poll.loop.call_later(seconds, self.interrupt, self._timeout())
         try:
             while not self._off:
@@ -203,6 +241,7 @@ class TlsStream(SocketStream):
                     self._tls.unwrap()
                 except ssl.SSLWantReadError:
                     await self.readable()
+                    self._off = self._speaks_clear()
                 except ssl.SSLWantWriteError:
                     await self.writable()
                 except OSError as error:
@@ -217,6 +256,14 @@ class TlsStream(SocketStream):
         sock.setblocking(False)
         poll.take_over(sock, None)
         return SocketStream(sock, side, peer, poll)
+
+    def _speaks_clear(self) -> bool:
+        """Say whether what comes next begins no record. RFC 8446, section 5.1."""
+        try:
+            first = socket.socket.recv(self._tls, 1, socket.MSG_PEEK)
+        except OSError:
+            return False
+        return bool(first) and not 20 <= first[0] <= 24
 
     def has_ended(self) -> bool:
         """Say whether the peer has ended, or broken, and nothing waits before that."""
@@ -290,11 +337,13 @@ async def start_tls(  # noqa: PLR0913 - what `wrap_socket` takes
     server_side: bool = False,
     server_hostname: str | None = None,
     session: ssl.SSLSession | None = None,
+    admitted: Collection[bytes] = (),
     seconds: float = HANDSHAKE_TIME,
 ) -> TlsStream:
     """Go on inside TLS on the connection of *stream*, which is used no more.
 
-    *session* is one of an earlier connection with the same *context*. Whatever fails
+    *session* is one of an earlier connection with the same *context*. A client that
+    offers protocols, and none of *admitted*, is refused, if any is. Whatever fails
     closes the connection. Raises PeerError: TLS for what is wrong with the handshake
     or a certificate; Refused, SYNTAX, if bytes in clear were read behind the upgrade.
     """
@@ -319,6 +368,8 @@ async def start_tls(  # noqa: PLR0913 - what `wrap_socket` takes
     late = PeerError(inside.side, "the TLS handshake took too long", Reason.TLS)
     timer = asyncio.get_running_loop().call_later(seconds, inside.interrupt, late)
     try:
+        if admitted:
+            await inside.look(admitted)
         await inside.handshake()
     except BaseException:
         inside.abort()

@@ -11,7 +11,7 @@ a listed one by mistake.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -131,6 +131,10 @@ class Ranges:
         number = int(address)
         place = bisect_right(self._firsts[address.version], number)
         return place > 0 and number <= self._lasts[address.version][place - 1]
+
+    def spans(self, version: int) -> Iterator[tuple[int, int]]:
+        """Yield the first and the last of each set, of IPv4 or of IPv6."""
+        return zip(self._firsts[version], self._lasts[version], strict=True)
 
 
 NO_DOMAINS = Domains(b"", array("Q"), 0, 0)

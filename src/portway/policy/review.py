@@ -12,9 +12,11 @@ from portway.policy.clients import By, Clients
 from portway.policy.match import IPNetwork, Place, Target
 from portway.policy.rule import Rule
 from portway.policy.rules import Ruleset
+from portway.policy.schedule import MIDNIGHT
 
 BEFORE = 200  # rules that one is compared with: those that take most come first
 BELOW = "/**"
+RENAMING = frozenset({"*", "manage", "ftp", "ftp:RNFR"})
 LISTING = frozenset({"*", "list", "ftp", "ftp:LIST", "ftp:MLSD", "ftp:NLST"})
 
 
@@ -24,7 +26,13 @@ def review(ruleset: Ruleset) -> tuple[Problem, ...]:
     if rules and not any(rule.allows for rule in rules):
         text = "no rule allows anything, so every request is denied"
         return (Problem(rules[0].where, "rules", text),)
-    found = [*_never_reached(rules), *_without_their_folder(rules)]
+    found = [
+        *_never_reached(rules),
+        *_without_their_folder(rules),
+        *_around_their_folder(rules),
+        *_most_of_the_day(rules),
+        *_counted_by_number(rules),
+    ]
     return tuple(problem for _, problem in sorted(found, key=lambda one: one[0]))
 
 
@@ -150,6 +158,48 @@ def _without_their_folder(rules: Iterable[Rule]) -> Iterator[tuple[int, Problem]
                 itself = target.text.removesuffix(BELOW)
                 cure = f'allows to list {folder} itself; add "{itself}"'
                 yield _problem(rule, "to", f"{text} {cure}")
+
+
+def _around_their_folder(rules: Iterable[Rule]) -> Iterator[tuple[int, Problem]]:
+    """Yield the rules that close what is below a folder, and not the folder."""
+    for rule in rules:
+        if rule.allows or RENAMING.isdisjoint(rule.do):
+            continue
+        for target in rule.to.all:
+            folder = _folder(target)
+            if folder and not any(_opens(one, folder) for one in rule.to.all):
+                itself = target.text.removesuffix(BELOW)
+                text = f'"{target.text}" is what lies below {folder}, and not {folder}'
+                cure = f'itself: who renames it goes round the rule; add "{itself}"'
+                yield _problem(rule, "to", f"{text} {cure}")
+
+
+# Slips.
+
+
+def _most_of_the_day(rules: Iterable[Rule]) -> Iterator[tuple[int, Problem]]:
+    """Yield the rules with a time over midnight that is most of a day long."""
+    for rule in rules:
+        spans = rule.when.spans if rule.when is not None else ()
+        for first, end in {time for span in spans for time in span.times}:
+            if first > end and end + MIDNIGHT - first > MIDNIGHT // 2:
+                begins, ends = _clock(first), _clock(end)
+                text = f'"{begins}-{ends}" lasts until {ends} on the next day; write'
+                yield _problem(
+                    rule, "when", f'{text} "{ends}-{begins}" if not meant so'
+                )
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
+def _counted_by_number(rules: Iterable[Rule]) -> Iterator[tuple[int, Problem]]:
+    """Yield the rules that set limits and have no name."""
+    for rule in rules:
+        if rule.limits and rule.name == f"rule {rule.number}":
+            text = "has limits and no name, so that what is used up is counted by its"
+            yield _problem(rule, "limit", f"{text} place among the rules; give it one")
 
 
 def _folder(target: Target) -> str:

@@ -74,6 +74,17 @@ class Ruleset:
                 return rule.verdict(access)
         return NO_RULE
 
+    def decide_by_name(self, access: Access, now: float, *, inside: bool) -> Verdict:
+        """Answer *access*, whose address nobody will ever tell us.
+
+        A rule that reads addresses does not match, whether it allows or denies.
+        """
+        sure, _ = self._index.find(access, now, inside=inside)
+        for rule in self._pick(sure):
+            if rule.to.mismatch(access, inside=inside) is None:
+                return rule.verdict(access)
+        return NO_RULE
+
     def _decide_unresolved(self, access: Access, now: float) -> Verdict:
         outside, certain = self._search(access, now, inside=False)
         if outside is not None and outside.allows and certain:

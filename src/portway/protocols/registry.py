@@ -8,8 +8,11 @@ from types import MappingProxyType
 
 from portway.config.schema import ProtocolSettings
 from portway.model import Action
+from portway.net.parent import Handshake
 from portway.protocol import Protocol
 from portway.protocols.ftp.protocol import PROTOCOL as FTP
+from portway.protocols.http import via as http
+from portway.protocols.socks import via as socks
 
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {protocol.name: protocol for protocol in (FTP,)}
@@ -21,4 +24,17 @@ SETTINGS: Mapping[str, type[ProtocolSettings]] = MappingProxyType(
 
 METHODS: Mapping[str, Mapping[str, Action]] = MappingProxyType(
     {name: protocol.methods for name, protocol in PROTOCOLS.items()}
+)
+
+_SOCKS_5 = Handshake(socks.connect_5, socks.listen_5, socks.reply_5)
+_SOCKS_4 = Handshake(socks.connect_4, socks.listen_4, socks.reply_4)
+
+HANDSHAKES: Mapping[str, Handshake] = MappingProxyType(
+    {
+        "socks5": _SOCKS_5,
+        "socks5h": _SOCKS_5,
+        "socks4": _SOCKS_4,
+        "socks4a": _SOCKS_4,
+        "http": Handshake(http.connect),
+    }
 )

@@ -9,12 +9,13 @@ permit holds of an account it gives back when it is released, once.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Protocol
 
 from portway.errors import Refused
+from portway.members import member_of
 from portway.model import Access, Limit, Per, Period, Reason, Verdict
 from portway.relay.bucket import Bucket
 from portway.relay.meter import LimitedMeter, Meter
@@ -29,16 +30,23 @@ class Store(Keeper, Protocol):
     """Where the quotas' counters outlast the process."""
 
     def read(self) -> list[Row]:
-        """Return what was kept."""
+        """Return what was kept. Blocks."""
+
+    def late(self) -> list[Row]:
+        """Return what was kept and could not be read at first; each row once."""
 
     def close(self) -> None:
-        """Keep what changed last. Blocks."""
+        """Keep what changed last; may be called again. Blocks."""
 
 
 class Forgetful:
     """A store that keeps nothing."""
 
     def read(self) -> list[Row]:
+        """Return nothing."""
+        return []
+
+    def late(self) -> list[Row]:
         """Return nothing."""
         return []
 
@@ -89,6 +97,11 @@ class Account:
         self.sessions: dict[str, int] = {}  # how many exchanges each has open
         self._requests: Bucket | None = None
         self._limit: Limit | None = None
+
+    @property
+    def per(self) -> Per | None:
+        """Of whom it is one."""
+        return self._limit.per if self._limit is not None else None
 
     def apply(self, limit: Limit, quotas: tuple[Allowance, ...]) -> None:
         """Be what *limit* says from now on."""
@@ -202,20 +215,47 @@ class Limiter:
 
     def start(self) -> None:
         """Take up what the store has kept. Blocks."""
-        for row in self._store.read():
-            try:
-                quota = Allowance.restored(row, self._calendar, self._store)
-            except ValueError:  # not ours
-                continue
-            self._quotas[quota.key, quota.period] = quota
+        self._take_up(self._store.read())
 
     def close(self) -> None:
-        """Keep what changed last. Blocks."""
+        """Keep what changed last. Blocks; nothing may move any more."""
+        self._store.close()
+        self._take_up(self._store.late())
         self._store.close()
 
-    def change(self, zone: tzinfo | None) -> None:
-        """Let days that are still to begin do so in *zone*, after a reload."""
+    def changed(self, allowance: Allowance) -> None:
+        """Let its row be kept soon; see `Keeper`."""
+        self._store.changed(allowance)
+        self._take_up(self._store.late())
+
+    def _take_up(self, rows: list[Row]) -> None:
+        for row in rows:
+            try:
+                quota = Allowance.restored(row, self._calendar, self)
+            except ValueError:  # not ours
+                continue
+            known = self._quotas.setdefault((quota.key, quota.period), quota)
+            if known is not quota:
+                known.add(row)
+
+    def change(
+        self, zone: tzinfo | None, rules: Mapping[str, tuple[Limit, ...]]
+    ) -> None:
+        """Take up the limits of *rules*, by their names, after a reload.
+
+        What moves already goes on under the limits that it began under, with the
+        rates and quotas that they have now; it comes under no limit that is new. Days
+        that are still to begin do so in *zone*.
+        """
         self._calendar.zone = zone
+        for (key, period), quota in self._quotas.items():
+            for one in (limit.quotas for limit in at(rules, key, quota.per)):
+                for now in one:
+                    if now.period is period:
+                        quota.allow(now.bytes, quota.per)
+        for key, account in self._accounts.items():
+            for limit in at(rules, key, account.per):
+                account.apply(limit, self._allowances(key, limit))
 
     def admit(
         self,
@@ -229,6 +269,7 @@ class Limiter:
         *beside* is a permit that it has, which the new one takes in. Raises Refused:
         CONNECTIONS, RATE, QUOTA, with words for the client.
         """
+        self._take_up(self._store.late())
         accounts = tuple(
             self._account(verdict, access, place, limit)
             for place, limit in enumerate(verdict.limits)
@@ -244,6 +285,7 @@ class Limiter:
 
     def usage(self) -> tuple[Usage, ...]:
         """Return what was used of each quota in the period that goes on."""
+        self._take_up(self._store.late())
         return tuple(
             Usage(
                 quota.key.rule,
@@ -263,7 +305,7 @@ class Limiter:
     def _account(
         self, verdict: Verdict, access: Access, place: int, limit: Limit
     ) -> Account:
-        key = Key(verdict.rule, place, member(limit.per, verdict, access))
+        key = Key(verdict.rule, place, str(member_of(limit.per, access, verdict.group)))
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(key)
@@ -275,9 +317,9 @@ class Limiter:
         for quota in limit.quotas:
             known = self._quotas.get((key, quota.period))
             if known is None:
-                known = Allowance(key, limit.per, quota, self._calendar, self._store)
+                known = Allowance(key, limit.per, quota, self._calendar, self)
                 self._quotas[key, quota.period] = known
-            known.allowed, known.per = quota.bytes, limit.per
+            known.allow(quota.bytes, limit.per)
             found.append(known)
         return tuple(found)
 
@@ -295,15 +337,15 @@ class Limiter:
                 self._quotas[place] = quota
 
 
-def member(per: Per, verdict: Verdict, access: Access) -> str:
-    """Return whose a limit is, in the words that a rule's ``who`` has for them."""
-    if per is Per.RULE:
-        return "*"
-    if per is Per.GROUP and verdict.group:
-        return f"group:{verdict.group}"
-    if per is Per.USER and access.user:
-        return f"user:{access.user}"
-    return str(access.client)
+def at(
+    rules: Mapping[str, tuple[Limit, ...]], key: Key, per: Per | None
+) -> tuple[Limit, ...]:
+    """Return the limit of *rules* that *key* is about, if it is *per* the same still."""
+    return tuple(
+        limit
+        for limit in rules.get(key.rule, ())[key.place : key.place + 1]
+        if limit.per is per
+    )
 
 
 def meter(accounts: tuple[Account, ...], one_way: list[Rate | None]) -> Meter:

@@ -140,6 +140,23 @@ class Allowance:
             self.ends,
         )
 
+    def add(self, row: Row) -> None:
+        """Count in what *row* tells, which was used before and is found out late."""
+        self._renew()
+        if row.ends <= self.start:
+            return  # of a period that is over
+        self.used += row.used
+        self.start, self.ends = row.start, row.ends
+        self._renew()
+        self._note()
+
+    def allow(self, count: int, per: Per) -> None:
+        """Be *count* bytes from now on, to each of those it is *per*."""
+        self.per = per
+        if count != self.allowed:
+            self.allowed = count
+            self._wake()
+
     def left(self) -> int:
         """Return how many bytes are not used up, 0 or more, at this moment."""
         self._renew()
@@ -162,11 +179,14 @@ class Allowance:
         """Count *count* bytes as moved, of those that were granted."""
         self.reserved -= count
         self.used += count
+        self._note()
+        if self._waiting:
+            self._wake()
+
+    def _note(self) -> None:
         if not self.dirty:
             self.dirty = True
             self._keeper.changed(self)
-        if self._waiting:
-            self._wake()
 
     def changes(self) -> asyncio.Future[None]:
         """Return what to await until a grant of it is used, or given back."""

@@ -5,7 +5,6 @@ was not made, and a file of an older Portway is brought up to date before it is 
 """
 
 import contextlib
-import os
 import secrets
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from portway.databases import make_private
 from portway.users.directory import UNKNOWN, Verification, Verified, fault, normal
 
 NAME = "accounts.db"  # in the state folder
@@ -241,6 +241,7 @@ class AccountFile:
     def _opened(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         try:
             if create:
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 make_private(self.path)
             connection = sqlite3.connect(
                 f"{self.path.resolve().as_uri()}?mode=rw",
@@ -319,10 +320,11 @@ def whole(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[N
     connection.execute(f"BEGIN {kind}")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has ended it by itself
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -342,20 +344,3 @@ def migrate(connection: sqlite3.Connection) -> None:
 def version_of(connection: sqlite3.Connection) -> int:
     """Return the version of the file's tables; 0 has none yet."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def make_private(path: Path) -> None:
-    """Make *path* for its owner alone, if it is not there.
-
-    Made by root, it becomes that of the folder's owner, whom the gateway runs as.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
-        try:
-            if os.geteuid() == 0:
-                owner = path.parent.stat()
-                os.fchown(descriptor, owner.st_uid, owner.st_gid)
-        finally:
-            os.close(descriptor)

@@ -58,6 +58,19 @@ _LISTING: Mapping[str, Callable[[Configuration], frozenset[str] | None]] = {
 }
 
 
+def unreadable(configuration: Configuration) -> str:
+    """Return the path of the local accounts, if there are some that cannot be read."""
+    path = _path(configuration)
+    if SOURCE not in configuration.logins.sources:
+        return ""
+    try:
+        there = path.exists()
+    except OSError:
+        return str(path)
+    broken = there and _ask(path, "SELECT name FROM accounts") is None
+    return str(path) if broken else ""
+
+
 def account_groups(configuration: Configuration, user: str) -> frozenset[str] | None:
     """Return the groups of the local account *user*; None where there is none."""
     if SOURCE not in configuration.logins.sources:

@@ -162,8 +162,9 @@ def test_a_rule_that_never_matches_is_a_warning(
 ) -> None:
     path = write(tmp_path, GROUPED.replace('  "user:bob",\n', ""))
     assert main(["check", "-c", path]) == 0
-    *_, head, warning = capsys.readouterr().out.splitlines()
+    *_, head, unnamed, warning = capsys.readouterr().out.splitlines()
     assert head == "Warnings:"
+    assert unnamed.startswith(f"  {path}:11: rules[0].limit: has limits and no name")
     assert warning.startswith(f'  {path}:15: rules[1]: "again" never matches')
     assert main(["check", "--json", "-c", path]) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])

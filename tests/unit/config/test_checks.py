@@ -5,12 +5,11 @@ from msgspec.structs import replace
 from tests.unit.config.kinds import Inner, Settings
 
 from portway.config.amounts import Speed
-from portway.config.checks import check, is_loopback, is_timezone, open_doors
+from portway.config.checks import check, is_loopback, is_timezone
 from portway.config.locate import Path
 from portway.config.schema import (
     Configuration,
     Gateway,
-    Group,
     KeepFor,
     Ledger,
     Limit,
@@ -188,64 +187,6 @@ def test_ledger() -> None:
 
 def test_limits() -> None:
     assert list(wrong(limits=Limits(per_client=0))) == [("limits", "per_client")]
-
-
-@pytest.mark.parametrize(
-    ("address", "login", "rules", "is_open"),
-    [
-        ("127.0.0.1:21", "none", (rule(),), False),
-        ("127.9.9.9:21", "none", (rule(),), False),
-        ("::1:21", "none", (rule(),), False),
-        ("localhost:21", "none", (rule(),), False),
-        ("0.0.0.0:21", "none", (rule(),), True),
-        ("192.168.1.1:21", "none", (rule(),), True),
-        (":::21", "none", (rule(),), True),
-        ("0.0.0.0:21", "optional", (rule(),), True),
-        ("0.0.0.0:21", "required", (rule(),), False),
-        ("0.0.0.0:21", "none", (), False),
-        ("0.0.0.0:21", "none", (rule("deny"),), False),
-        ("0.0.0.0:21", "none", (rule(who=("10.0.0.0/8",)),), False),
-        ("0.0.0.0:21", "none", (rule(who=("10.0.0.0/8", "*")),), True),
-        ("0.0.0.0:21", "none", (rule(who=("0.0.0.0/0",)),), True),
-        ("0.0.0.0:21", "none", (rule(who=("user:a",)), rule()), False),
-        ("0.0.0.0:21", "none", (rule("deny", who=("10.0.0.1",)), rule()), True),
-    ],
-)
-def test_an_open_proxy_is_never_an_accident(
-    address: str, login: Any, rules: tuple[Rule, ...], *, is_open: bool
-) -> None:
-    door = listener(address, login=login)
-    found = dict(open_doors(changed(listeners=(door,), rules=rules)))
-    assert list(found) == ([("listen", "x", "address")] if is_open else [])
-
-
-def test_one_far_address_among_near_ones_is_enough() -> None:
-    door = listener("127.0.0.1:21", "192.168.1.1:21")
-    doors = open_doors(changed(listeners=(door,), rules=(rule(),)))
-    (text,) = dict(doors).values()
-    assert "192.168.1.1:21 can be reached" in text
-
-
-@pytest.mark.parametrize(
-    ("members", "is_open"),
-    [
-        (("10.0.0.0/8",), False),
-        ((), False),
-        (("group:lab",), False),
-        (("group:all",), True),
-        (("user:a", "::/0"), True),
-    ],
-)
-def test_a_group_of_everyone_opens_a_door_too(
-    members: tuple[str, ...], *, is_open: bool
-) -> None:
-    door = listener("0.0.0.0:21")
-    groups = (
-        Group(name="lab", where="", members=members),
-        Group(name="all", where="", members=("0.0.0.0/0",)),
-    )
-    found = changed(listeners=(door,), rules=(rule(who=("group:lab",)),), groups=groups)
-    assert bool([*open_doors(found)]) is is_open
 
 
 def test_a_limit_per_group_is_for_groups_alone() -> None:

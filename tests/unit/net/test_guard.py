@@ -2,7 +2,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from portway.net.guard import fold, is_inside
+from portway.net.guard import fold, is_inside, is_inside_name
 
 INSIDE = """
     0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1
@@ -45,3 +45,20 @@ def test_outside(text: str) -> None:
 )
 def test_what_is_mapped_is_ipv4(text: str, folded: str) -> None:
     assert fold(ip_address(text)) == ip_address(folded)
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("localhost", True),
+        ("x.localhost", True),
+        ("nas.local", True),
+        ("router.home.arpa", True),
+        ("db.internal", True),
+        ("ftp.example.org", False),
+        ("mylocalhost", False),
+        ("local.example.org", False),
+    ],
+)
+def test_names_that_lead_inside(name: str, *, inside: bool) -> None:
+    assert is_inside_name(name) is inside

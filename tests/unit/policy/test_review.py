@@ -1,6 +1,7 @@
 import pytest
 from tests.unit.policy.asking import group, ruleset
 
+from portway.config import schema
 from portway.policy.review import review
 
 GROUPS = (group("lab", "10.0.0.0/8"), group("staff"))
@@ -34,7 +35,7 @@ def test_a_policy_that_allows_nothing() -> None:
         ({"to": ("*", "inside")}, {"to": "ftp.example.org/in/*"}),
         ({"to": ("*", "inside")}, {"to": ("10.0.0.0/8:21", "inside")}),
         ({"to": "203.0.113.0/24"}, {"to": ("203.0.113.7", "203.0.113.64/26:21")}),
-        ({"to": "a.org"}, {"to": "a.org/in/**", "then": "deny"}),
+        ({"to": "a.org"}, {"to": "a.org/in/*", "then": "deny"}),
         ({"to": "*.a.org/in/*"}, {"to": "*.a.org/in/*"}),
         ({"when": "Mon"}, {"when": "Mon"}),
     ],
@@ -103,7 +104,7 @@ def test_a_folder_of_which_only_what_is_below_is_open() -> None:
         [{"to": "a.org/in/**"}, {"to": "*.org/in"}],
         [{"to": "a.org/in/**"}, {"to": "10.0.0.0/8"}],
         [{"to": "a.org/in/**", "do": ("read", "write")}],
-        [{"to": "a.org/in/**", "then": "deny"}, {}],
+        [{"to": "a.org/in/**", "then": "deny", "do": "read"}, {}],
         [{"to": "a.org/**"}],
         [{"to": "a.org/*/x/**"}],
     ],
@@ -112,3 +113,33 @@ def test_a_folder_that_is_open_or_not_in_question(
     rules: list[dict[str, object]],
 ) -> None:
     assert warnings(*rules) == []
+
+
+@pytest.mark.parametrize("do", ["*", "manage", ("read", "ftp:RNFR")])
+def test_a_folder_that_may_be_renamed_out_of_a_rule(do: str | tuple[str, ...]) -> None:
+    deny = {"name": "n", "then": "deny", "do": do, "to": "*/in/**"}
+    (warning,) = warnings(deny, {"name": "all"})
+    assert warning == (
+        'x.toml:1: rules[0].to: "*/in/**" is what lies below /in, and not /in itself: '
+        'who renames it goes round the rule; add "*/in"'
+    )
+    assert warnings({**deny, "to": ("*/in", "*/in/**")}, {"name": "all"}) == []
+    assert warnings({**deny, "do": "read"}, {"name": "all"}) == []
+
+
+@pytest.mark.parametrize(
+    ("when", "slip"),
+    [("16:00-13:00", True), ("22:00-06:00", False), ("13:00-16:00", False)],
+)
+def test_a_time_that_is_most_of_a_day(when: str, *, slip: bool) -> None:
+    found = warnings({"when": when})
+    words = 'lasts until 13:00 on the next day; write "13:00-16:00" if not meant so'
+    assert bool(found) is slip
+    assert all(words in warning for warning in found)
+
+
+def test_limits_that_are_counted_by_a_place() -> None:
+    limit = (schema.Limit(connections=1),)
+    (warning,) = warnings({"limit": limit, "name": ""})
+    assert "has limits and no name" in warning
+    assert warnings({"limit": limit, "name": "students"}) == []

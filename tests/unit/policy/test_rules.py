@@ -393,3 +393,24 @@ def test_the_first_condition_that_fails(
 ) -> None:
     (rule,) = ruleset(keys).rules
     assert rule.mismatch(asked(), MONDAY) is condition
+
+
+# To, where another proxy resolves the host: a name is all there is.
+
+
+def test_by_name_rules_about_addresses_do_not_match() -> None:
+    rules = ruleset(
+        {"to": "203.0.113.0/24", "then": "deny"},
+        {"to": "198.51.100.0/24"},
+        {"to": "*", "name": "outside"},
+    )
+    with pytest.raises(NeedsAddress):
+        rules.decide(asked(), MONDAY)
+    assert rules.decide_by_name(asked(), MONDAY, inside=False).rule == "outside"
+    assert rules.decide_by_name(asked(), MONDAY, inside=True) is NO_RULE
+
+
+def test_by_name_a_rule_about_the_inside_is_one_about_names_there() -> None:
+    rules = ruleset({"to": "inside", "name": "inside"}, {"to": "*", "name": "outside"})
+    assert rules.decide_by_name(asked(), MONDAY, inside=True).rule == "inside"
+    assert rules.decide_by_name(asked(), MONDAY, inside=False).rule == "outside"

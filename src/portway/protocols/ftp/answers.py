@@ -4,7 +4,7 @@ Not here: the login and data commands. Invariant: nothing is offered that a serv
 still to be named may lack.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from portway.protocols.ftp import replies
 from portway.protocols.ftp.commands import Kind, kind_of
@@ -48,25 +48,26 @@ def everywhere(command: Command) -> bytes | None:
     kind = kind_of(command)
     if kind is Kind.NOT_OFFERED:
         return replies.NOT_OFFERED
-    if kind is Kind.SECURITY:
-        return {"AUTH": replies.NO_AUTH, "CCC": replies.NO_CCC}.get(
-            command.verb, replies.NO_TLS
-        )
     return None
 
 
 class Waiting:
     """The answers to a client that has not named its server yet.
 
-    *lines* is what it said that the server must hear: before the login, and after it.
+    *ours* are more lines for FEAT: what the client's side offers beside data.
     """
 
-    __slots__ = ("_host", "_methods", "_options")
+    __slots__ = ("_host", "_methods", "_options", "_ours")
 
-    def __init__(self, methods: tuple[str, ...]) -> None:
+    def __init__(self, methods: tuple[str, ...], ours: Sequence[bytes] = ()) -> None:
         self._methods = methods
+        self._ours = ours
         self._host = b""
         self._options: tuple[bytes, ...] = ()
+
+    def forget(self) -> None:
+        """Believe nothing of what was said up to now."""
+        self._host, self._options = b"", ()
 
     def answer(self, command: Command) -> bytes | None:
         """Return the answer to *command*; None: a server would be needed for it."""
@@ -82,7 +83,7 @@ class Waiting:
             self._host = argument
             return reply(220, "Host noted.")
         fixed = {
-            "FEAT": features((b"UTF8",)),
+            "FEAT": features((b"UTF8",), self._ours),
             "SYST": reply(215, "UNIX Type: L8"),
             "NOOP": reply(200, "OK."),
             "STAT": reply(211, "No server is named."),
@@ -115,14 +116,14 @@ class Waiting:
         return self._options
 
 
-def features(lines: Iterable[bytes]) -> bytes:
-    """Return the reply to FEAT: a server's *lines*, without codes, and ours.
+def features(lines: Iterable[bytes], more: Sequence[bytes] = ()) -> bytes:
+    """Return the reply to FEAT: a server's *lines*, without codes, ours, and *more*.
 
     RFC 2389, section 3.
     """
     passed = [line for line in lines if _passes(line)]
     ours = [word.encode() for word in OURS]
-    return multi_reply(211, "Features:", [*passed, *ours], "End")
+    return multi_reply(211, "Features:", [*passed, *ours, *more], "End")
 
 
 def _passes(line: bytes) -> bool:
@@ -132,7 +133,7 @@ def _passes(line: bytes) -> bool:
     return words[:2] != [b"MODE", b"Z"]
 
 
-def features_of(answer: Reply) -> bytes:
-    """Return the client's reply to FEAT, from the server's."""
+def features_of(answer: Reply, more: Sequence[bytes] = ()) -> bytes:
+    """Return the client's reply to FEAT, from the server's, with *more* of ours."""
     lines = answer.text.splitlines()[1:-1] if answer.good else []
-    return features(line.strip() for line in lines)
+    return features((line.strip() for line in lines), more)

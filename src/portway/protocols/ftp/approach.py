@@ -8,7 +8,7 @@ forgotten with that.
 from portway.model import Endpoint
 from portway.protocols.ftp import replies
 from portway.protocols.ftp.desk import Desk, How, Kept, State, Target
-from portway.protocols.ftp.dialects import BadTarget, Candidate, split_place
+from portway.protocols.ftp.dialects import PORT, BadTarget, Candidate, split_place
 from portway.protocols.ftp.proxylogin import ProxyLogin
 from portway.protocols.ftp.serverlogin import ServerLogin
 
@@ -20,21 +20,29 @@ class Approach:
     a server's, *noted* a server to be reached once the password is right, and
     *candidates* are the readings of a USER between which the password decides.
     *word_ignored* says that a word stood behind the place, which was not for us.
+    *fixed* says that the door leads to a server by itself; *port* is where a server
+    listens whose port the client does not name.
     """
 
     __slots__ = (
         "before",
         "candidates",
         "desk",
+        "fixed",
         "kept",
         "noted",
+        "port",
         "proxy",
         "server",
         "word_ignored",
     )
 
-    def __init__(self, desk: Desk, need: str) -> None:
+    def __init__(
+        self, desk: Desk, need: str, *, fixed: bool = False, port: int = PORT
+    ) -> None:
         self.desk = desk
+        self.fixed = fixed
+        self.port = port
         self.server = ServerLogin(desk)
         self.proxy = ProxyLogin(desk, need)
         self.before = State.START
@@ -60,7 +68,7 @@ class Approach:
     async def read_place(self, argument: bytes) -> Endpoint | None:
         """Read a place; None: the client was told that it is none."""
         try:
-            return split_place(argument)
+            return split_place(argument, self.port)
         except BadTarget:
             await self.desk.tell(replies.BAD_PLACE)
             return None
@@ -102,6 +110,18 @@ class Approach:
         await self.server.leave()
         self.before = self.at_rest
         self.noted = None
+
+    async def forget_words(self) -> bool:
+        """What was said in clear counts no more; a login that was verified does.
+
+        So does the name of the server. False: it could not be reached anew, where that
+        had to be, and the client was told.
+        """
+        self.kept, self.candidates, self.word_ignored = None, (), False
+        if self.noted is not None and self.noted.how is How.PROXYUSER:
+            self.noted = None  # who was to log in there was said in clear, too
+        self.before = self.at_rest
+        return await self.server.forget_words()
 
     async def refuse_login(self) -> None:
         """Refuse the proxy login that was verified last."""

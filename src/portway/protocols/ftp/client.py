@@ -7,26 +7,37 @@ for those that reach into a transfer.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from portway.errors import PeerError, PortwayError
 from portway.gate import Gate
 from portway.lines import BadLine, LineReader
 from portway.model import Reason, Side
 from portway.net.deadline import Deadline
+from portway.net.linger import linger
 from portway.net.stream import SocketStream
+from portway.net.tls import TlsStream
 from portway.net.turns import Turns
+from portway.protocols.ftp.protection import Protection
 from portway.protocols.ftp.wire import Command, parse_command
 
 WAITING = 64  # commands that may wait for the end of a transfer
 WAITING_BYTES = 65536
 CHUNK = 4096  # bytes: no client's lines hold others up for long
+FAREWELL_TIME = 1.0  # seconds for a farewell to go out
+LINGER = 2.0
+GOODBYE_TIME = 5.0  # seconds for a client to end TLS, once it asked for that
 IN_A_ROW = 32  # commands, then other sessions get their turn
 
 Line = Command | BadLine
 
 
 class Client:
-    """One client connection. *idle* is how many seconds it may say nothing."""
+    """One client connection. *idle* is how many seconds it may say nothing.
+
+    *protection* is what TLS does for it. *lost*: a handshake is not done, or failed,
+    and nothing can be said.
+    """
 
     __slots__ = (
         "_failure",
@@ -39,11 +50,17 @@ class Client:
         "_sending",
         "_slow",
         "_urgent",
+        "lost",
+        "protection",
         "stream",
     )
 
-    def __init__(self, stream: SocketStream, gate: Gate, idle: float) -> None:
+    def __init__(
+        self, stream: SocketStream, gate: Gate, idle: float, protection: Protection
+    ) -> None:
         self.stream = stream
+        self.protection = protection
+        self.lost = False
         self._gate = gate
         self._idle = idle
         self._reader = LineReader(telnet=True)
@@ -58,9 +75,28 @@ class Client:
     async def tell(self, text: bytes) -> None:
         """Send *text*, which is replies or lines of one."""
         async with self._sending:
-            self._slow.set(self._idle)
-            await self.stream.send(text)
-            self._slow.clear()
+            await self._send(text)
+
+    async def _send(self, text: bytes) -> None:
+        self._slow.set(self._idle)
+        await self.stream.send(text)
+        self._slow.clear()
+
+    async def part(self, words: bytes) -> None:
+        """Say the farewell *words*, if any, and close so that the client sees it."""
+        stream = self.stream
+        if self.lost:
+            return  # in a handshake, which has closed it
+        if words or not stream.bare:
+            stream.resume()
+            with suppress(PortwayError, TimeoutError):
+                async with asyncio.timeout(FAREWELL_TIME):
+                    if words:
+                        await self.tell(words)
+                    await stream.send_eof()
+                linger(stream, LINGER)
+                return
+        stream.close()
 
     def _does_not_read(self) -> None:
         text = "the client does not read"
@@ -69,6 +105,42 @@ class Client:
     def close(self) -> None:
         """Drop the clock. The stream is its owner's to close."""
         self._slow.close()
+
+    # TLS. RFC 4217.
+
+    @property
+    def said_more(self) -> bool:
+        """Whether anything has been read behind the last command."""
+        waiting = bool(self._lines) or self._reader.pending > 0
+        return waiting or (self.stream.bare and not self.stream.spliceable)
+
+    async def start_tls(self, words: bytes = b"") -> None:
+        """Say *words*, then shake hands; what follows is inside TLS.
+
+        Whatever fails loses the client. Raises PeerError, TLS.
+        """
+        async with self._sending:
+            if words:
+                await self._send(words)
+            hung_up, self.stream.on_hangup = self.stream.on_hangup, None
+            self.lost = True
+            self._go_on(await self.protection.shake_hands(self.stream), hung_up)
+            self.lost = False
+
+    async def end_tls(self, words: bytes) -> None:
+        """Say *words*, then go on in clear. Raises PeerError."""
+        async with self._sending:
+            await self._send(words)
+            stream = self.stream
+            if isinstance(stream, TlsStream):
+                hung_up, stream.on_hangup = stream.on_hangup, None
+                self._go_on(await stream.to_clear(GOODBYE_TIME), hung_up)
+                self.protection.left()
+
+    def _go_on(self, stream: SocketStream, hung_up: Callable[[], None] | None) -> None:
+        self.stream = stream
+        self._gate.goes_on(stream)
+        stream.on_hangup = hung_up
 
     @property
     def gone(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from portway.errors import ProtocolError
-from portway.model import Endpoint, IPAddress, Reason, Side
+from portway.model import Endpoint, IPAddress, Reason, Side, read_address
 from portway.protocols.ftp.wire import (
     parse_227,
     parse_229,
@@ -125,15 +125,18 @@ def server_address(
 ) -> Announced:
     """Read where the server listens, from its reply to PASV or EPSV.
 
-    *peer* is the address of its control connection, which is dialled whatever the
-    reply says, unless *trust_reply*: then the caller must ask the policy about an
-    other host. Raises ProtocolError, SERVER, for what cannot be used: it may not be
-    0.0.0.0, and the port not a service's.
+    *peer* is the address of its control connection, or its name where nobody has told
+    us the address. It is dialled whatever the reply says, unless *trust_reply*: then
+    the caller must ask the policy about an other host. Raises ProtocolError, SERVER,
+    for what cannot be used: it may not be 0.0.0.0, and the port not a service's.
     """
     endpoint = Endpoint(peer, parse_229(text)) if verb == "EPSV" else parse_227(text)
     if endpoint.port < PRIVILEGED or endpoint.host == "0.0.0.0":
         raise ProtocolError(Side.SERVER, f"unusable data address {endpoint}")
-    if _folded(peer) == _folded(endpoint.host):
+    known = read_address(peer)  # a name is one that the next proxy resolves
+    if known is None and not trust_reply:
+        return Announced(Endpoint(peer, endpoint.port))
+    if known is not None and _folded(known) == _folded(endpoint.host):
         return Announced(Endpoint(peer, endpoint.port))
     dialled = endpoint if trust_reply else Endpoint(peer, endpoint.port)
     return Announced(dialled, endpoint.host)

@@ -39,6 +39,7 @@ class How(Enum):
     PROXYUSER = auto()
     SITE = auto()
     OPEN = auto()
+    FIXED = auto()  # by nobody: the door leads to it
 
 
 class Replay(Enum):
@@ -51,10 +52,19 @@ class Replay(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server, and how the client named it."""
+    """A server, and how the client named it.
+
+    One that is FIXED has no place; *user* is the client's USER, if there was one.
+    """
 
     place: Endpoint
     how: How
+    user: bytes = b""
+
+
+def fixed_target(user: bytes = b"") -> Target:
+    """Return the server that the door leads to, for *user*."""
+    return Target(Endpoint("", 0), How.FIXED, user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,9 @@ class Desk(Protocol):
 
     async def tell(self, text: bytes) -> None:
         """Send a reply of the gateway's own, in its turn."""
+
+    async def settled(self) -> None:
+        """Wait until no reply of a server's is due."""
 
     async def verify(self, user: bytes, password: bytes) -> Verification:
         """Check a proxy login; a wrong one is recorded by itself, and its answer waits.

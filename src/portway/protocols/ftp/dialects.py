@@ -10,13 +10,15 @@ an old resolver takes for a number in disguise is one.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from portway.errors import ProtocolError
 from portway.model import Endpoint, Side
 
 PORT = 21
+SSH_PORT = 22
+SFTP = b"sftp://"
 NAME = 253  # bytes of a host name: RFC 1035, section 2.3.4, less length bytes
 
 
@@ -28,18 +30,27 @@ class BadTarget(ProtocolError):  # noqa: N818 - what is bad is the client's word
 
 
 @dataclass(frozen=True, slots=True)
+class SftpEndpoint(Endpoint):
+    """A server that the client says to speak SFTP; it equals no other endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A host, the port if one was given, and the word behind it if there was one.
 
-    *host* is as in `Endpoint`; v4-mapped addresses are v4.
+    *host* is as in `Endpoint`; v4-mapped addresses are v4. *sftp* says that
+    ``sftp://`` stood before it.
     """
 
     host: str
     port: int | None = None
     word: bytes | None = None
+    sftp: bool = False
 
     def endpoint(self, default_port: int = PORT) -> Endpoint:
         """Return where to connect."""
+        if self.sftp:
+            return SftpEndpoint(self.host, self.port or SSH_PORT)
         return Endpoint(self.host, self.port or default_port)
 
 
@@ -82,8 +93,15 @@ _BARE_PORTS = re.compile(r"21|990|[1-9]\d{3}", re.ASCII)
 def read_place(text: bytes) -> Place:
     """Read a host, with ``:port``, ``,port`` or `` port``, and one more word.
 
-    A following word of digits is the port if none was given yet. Raises BadTarget.
+    A following word of digits is the port if none was given yet. ``sftp://`` may stand
+    before all of it. Raises BadTarget.
     """
+    if text[: len(SFTP)].lower() == SFTP:
+        return replace(_read_bare(text[len(SFTP) :]), sftp=True)
+    return _read_bare(text)
+
+
+def _read_bare(text: bytes) -> Place:
     bracketed = _BRACKETED.fullmatch(text)
     if bracketed:
         host = _ipv6(_text(bracketed[1]))

@@ -11,11 +11,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from portway.errors import ProtocolError, Refused
+from portway.chain import ChainPort
+from portway.errors import ParentError, PeerError, ProtocolError, Refused
 from portway.exchange import Exchange
 from portway.gate import Gate
 from portway.lines import shown
-from portway.model import Endpoint, IPAddress
+from portway.model import Endpoint, IPAddress, Reason, Side
+from portway.net.capture import original_destination
 from portway.net.dataport import DataPort
 from portway.net.deadline import Deadline
 from portway.net.doors import is_local
@@ -23,6 +25,7 @@ from portway.net.stream import SocketStream
 from portway.protocols.ftp import data, replies
 from portway.protocols.ftp.dialogue import Reply
 from portway.protocols.ftp.settings import FtpSettings
+from portway.protocols.ftp.sftp.inside import InsideControl, InsideLeg
 from portway.protocols.ftp.upstream import Upstream
 from portway.protocols.ftp.wire import (
     format_227,
@@ -33,22 +36,28 @@ from portway.protocols.ftp.wire import (
 )
 from portway.services import DataPorts
 
+DATA_PORT = 20
 LIFETIME = 120.0  # seconds, from the agreement to the transfer command
 
 log = logging.getLogger(__name__)
 
-ServerLeg = DataPort | Endpoint  # we listen there, or dial it
+# We listen there, or dial it; or it is here already.
+ServerLeg = DataPort | ChainPort | InsideLeg | Endpoint
 ClientLeg = DataPort | Endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What the data connections of one door have in common."""
+    """What the data connections of one door have in common.
+
+    *captured*: clients came to it on their way to their server, and so does their data.
+    """
 
     settings: FtpSettings
     client_ports: DataPorts
     server_ports: DataPorts
     memory: data.Memory
+    captured: bool = False
 
 
 class DataPath:
@@ -104,9 +113,11 @@ class DataPath:
         self, exchange: Exchange, source: IPAddress | None, seconds: float
     ) -> SocketStream:
         """Return the connection with the server. Raises PortwayError."""
-        if isinstance(self._server, DataPort):
-            return await self._server.accept()
-        return await exchange.connect_data(self._server, source=source, seconds=seconds)
+        if isinstance(self._server, Endpoint):
+            return await exchange.connect_data(
+                self._server, source=source, seconds=seconds
+            )
+        return await self._server.accept()
 
     def close(self, *, reset: bool = False) -> None:
         """Close the ports; *reset* connections to them that came to nothing."""
@@ -176,7 +187,11 @@ class Agreement:
 
     @property
     def _told_host(self) -> str:
-        return str(self._ways.settings.data_address or self._client.local_address)
+        told = self._ways.settings.data_address
+        if told is None and self._ways.captured:
+            # which some clients insist on: where they dial, they are caught again
+            return original_destination(self._client).host
+        return str(told or self._client.local_address)
 
     # The client's leg.
 
@@ -199,22 +214,32 @@ class Agreement:
         return wildcard(told) if told.version != self._gate.address.version else None
 
     async def _call_back(self, place: Endpoint) -> SocketStream:
-        return await self._gate.call_back(
-            place.port, source_port=self._ways.settings.active_port
-        )
+        settings, call_back = self._ways.settings, self._gate.call_back
+        if settings.captures and not settings.active_port:
+            # we stand for the server, and its data comes from there: RFC 959, 8
+            try:
+                return await call_back(place.port, source_port=DATA_PORT)
+            except PeerError as error:
+                if error.reason is not Reason.UNREACHABLE:
+                    raise
+        return await call_back(place.port, source_port=settings.active_port)
 
     # The server's leg.
 
     async def _server_leg(self, verb: str) -> tuple[str, ServerLeg] | bytes:
         """Try the ways to the server in turn; return the one it agreed to."""
+        if isinstance(self._upstream.stream, InsideControl):
+            return inside_leg(self._upstream.stream)
         memory, server = self._ways.memory, self._server_endpoint
         now = self._exchange.services.clock()
-        address = self._exchange.access.address
+        address, mode = self._exchange.server, self._ways.settings.upstream.data
+        if mode == "auto" and not self._exchange.way.can_listen(address):
+            mode = "passive"
         answer = replies.NO_WAY
         for way in data.attempts(
             verb,
             address.version if address else None,
-            self._ways.settings.upstream.data,
+            mode,
             memory.refused(server, now),
         ):
             try:
@@ -255,7 +280,7 @@ class Agreement:
         announced = data.server_address(
             way,
             answer.text,
-            str(self._exchange.access.address),
+            str(self._exchange.server or self._exchange.access.host),
             trust_reply=self._ways.settings.upstream.pasv_address == "reply",
         )
         if announced.other_host:
@@ -264,15 +289,37 @@ class Agreement:
             log.info("ftp.other_data_address", extra=extra)
         return announced.endpoint
 
-    async def _tell_where_we_listen(self, way: str) -> DataPort | Reply:
+    async def _listen(self) -> tuple[Endpoint, DataPort | ChainPort]:
+        """Listen for the server's data; return what the server is told, and the port.
+
+        Raises Refused; ProtocolError where the next proxy does not listen for us.
+        """
+        settings, exchange = self._ways.settings, self._exchange
+        if exchange.way.chained is not None:
+            try:
+                port = await exchange.way.listen(
+                    exchange.services,
+                    Endpoint(str(exchange.server), exchange.access.port),
+                    exchange.admits(self._ways.server_ports),
+                    source_for(settings),
+                    settings.upstream.connect_timeout,
+                )
+            except ParentError as error:
+                text = f"next proxy: {error.words}"
+                raise ProtocolError(Side.SERVER, text) from error
+            return port.endpoint, port
         own = self._upstream.stream.local_address
-        told = self._ways.settings.upstream.address or own
-        port = self._exchange.listen(
-            told if is_local(told) else wildcard(told), self._ways.server_ports
+        told = settings.upstream.address or own
+        here = exchange.listen(
+            told if told == own or is_local(told) else wildcard(told),
+            self._ways.server_ports,
         )
+        return Endpoint(str(told), here.endpoint.port), here
+
+    async def _tell_where_we_listen(self, way: str) -> DataPort | ChainPort | Reply:
+        at, port = await self._listen()
         try:
-            at = Endpoint(str(told), port.endpoint.port)
-            argument = format_eprt(at) if way == "EPRT" else format_port(at)
+            argument = format_eprt(at) if way == "EPRT" else port_argument(at)
             answer = await self._upstream.ask(way.encode() + b" " + argument)
         except BaseException:
             port.close()
@@ -283,12 +330,25 @@ class Agreement:
         return answer
 
 
-def source_for(settings: FtpSettings) -> IPAddress | None:
+def port_argument(at: Endpoint) -> bytes:
+    """Return what PORT says of *at*. Raises ProtocolError: it knows no IPv6."""
+    if ":" in at.host:
+        raise ProtocolError(Side.SERVER, "the next proxy listens on IPv6 only")
+    return format_port(at)
+
+
+def source_for(
+    settings: FtpSettings, client: IPAddress | None = None
+) -> IPAddress | None:
     """Return the address to dial servers from; None leaves it to the kernel.
+
+    It is *client*'s where servers are to see that.
 
     An address that is not this machine's is one behind which it stands: servers are
     told of it, and nothing can be bound to it.
     """
+    if settings.upstream.keep_client:
+        return client
     address = settings.upstream.address
     return address if address is not None and is_local(address) else None
 
@@ -298,7 +358,15 @@ def wildcard(address: IPAddress) -> IPAddress:
     return type(address)(0)
 
 
-def close_port(leg: DataPort | Endpoint, *, reset: bool = False) -> None:
+def inside_leg(control: InsideControl) -> tuple[str, ServerLeg] | bytes:
+    """Return the leg to a translator, or the reply that says that there is none."""
+    try:
+        return "SFTP", control.offer_leg()
+    except Refused as refused:
+        return replies.REFUSALS[refused.reason]
+
+
+def close_port(leg: ServerLeg, *, reset: bool = False) -> None:
     """Close *leg*, if it listens."""
-    if isinstance(leg, DataPort):
+    if not isinstance(leg, Endpoint):
         leg.close(reset=reset)

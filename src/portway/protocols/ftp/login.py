@@ -12,8 +12,22 @@ administrator said so.
 
 from portway.protocols.ftp import replies
 from portway.protocols.ftp.approach import Approach
-from portway.protocols.ftp.desk import Desk, How, Kept, Replay, State, Target
-from portway.protocols.ftp.dialects import BadTarget, Candidate, Context, candidates
+from portway.protocols.ftp.desk import (
+    Desk,
+    How,
+    Kept,
+    Replay,
+    State,
+    Target,
+    fixed_target,
+)
+from portway.protocols.ftp.dialects import (
+    PORT,
+    BadTarget,
+    Candidate,
+    Context,
+    candidates,
+)
 from portway.protocols.ftp.passwords import Passwords
 from portway.protocols.ftp.serverlogin import ServerLogin
 from portway.protocols.ftp.wire import Command
@@ -26,10 +40,18 @@ class Login:
 
     __slots__ = ("_approach", "_desk", "_methods", "_passwords")
 
-    def __init__(self, desk: Desk, methods: tuple[str, ...], need: str) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        methods: tuple[str, ...],
+        need: str,
+        *,
+        fixed: bool = False,
+        port: int = PORT,
+    ) -> None:
         self._desk = desk
         self._methods = methods
-        self._approach = Approach(desk, need)
+        self._approach = Approach(desk, need, fixed=fixed, port=port)
         self._passwords = Passwords(self._approach, opens="open" in methods)
 
     @property
@@ -41,6 +63,15 @@ class Login:
     def server(self) -> ServerLogin:
         """The login to the server that is connected, if one is."""
         return self._approach.server
+
+    async def enter(self) -> None:
+        """Reach the server that the door leads to, and let it greet the client."""
+        if await self._approach.reach(fixed_target()):
+            await self.server.show_greeting()
+
+    async def forget_words(self) -> bool:
+        """Believe nothing of what was said before TLS: see `Approach`."""
+        return await self._approach.forget_words()
 
     async def command(self, command: Command) -> bool:
         """Deal with *command*, if it names a server or logs in. Say whether it did."""
@@ -95,13 +126,20 @@ class Login:
         """USER before a server, or one that may name another."""
         proxy = self._approach.proxy
         words = argument.rstrip()
-        if words.startswith(b"@") and proxy.need == "none":
+        fixed = self._approach.fixed
+        names = bool(self._methods) or not fixed
+        if words.startswith(b"@") and proxy.need == "none" and names:
             await self._nobody_at(words)
             return
+        context = Context(
+            self._methods,
+            proxy.need,
+            standing=proxy.standing,
+            fixed=fixed,
+            default_port=self._approach.port,
+        )
         try:
-            found = candidates(
-                words, Context(self._methods, proxy.need, standing=proxy.standing)
-            )
+            found = candidates(words, context)
         except BadTarget:
             await self._desk.tell(replies.BAD_PLACE)
             return
@@ -118,7 +156,12 @@ class Login:
         if self.state.has_server:
             await self.server.relay_user(argument)
             return
-        if b"@" in words and self._approach.proxy.due:
+        due = self._approach.proxy.due
+        if self._approach.fixed and not due:
+            if await self._approach.reach(fixed_target(words)):
+                await self.server.relay_user(argument)
+            return
+        if b"@" in words and due and not self._approach.fixed:
             await self._desk.tell(replies.LOG_IN_FIRST)
             return
         self._approach.kept = Kept(words or b"anonymous", nameless=not words)

@@ -12,16 +12,17 @@ reply.
 import asyncio
 import contextlib
 
-from portway.errors import PeerError, PortwayError, Refused
+from portway.errors import ParentError, PeerError, PortwayError, Refused
 from portway.exchange import Exchange
 from portway.model import IPAddress, Reason, Side
 from portway.net.deadline import Deadline
 from portway.net.linger import linger
 from portway.net.stream import SocketStream
-from portway.protocols.ftp import replies, transfer
+from portway.protocols.ftp import replies, servertls, transfer
 from portway.protocols.ftp.client import Client
 from portway.protocols.ftp.dialogue import Fate, Reply
 from portway.protocols.ftp.legs import DataPath
+from portway.protocols.ftp.protection import NotResumedError
 from portway.protocols.ftp.transfer import Closing, DataEnd, Direction
 from portway.protocols.ftp.upstream import Upstream
 from portway.protocols.ftp.wire import ReplyLine
@@ -36,7 +37,8 @@ SHARE = 0.05  # of the time that an upload took: so long may its end be doubted
 ONE_WRITE = 8192  # bytes that clients send at once: they are there, or none of them
 LINGER = 5.0
 DRAIN = 1.0
-NO_LEG = {DataEnd.NO_CLIENT, DataEnd.NO_SPARE}  # the server would wait for one long
+# The server would wait for its leg long.
+NO_LEG = {DataEnd.NO_CLIENT, DataEnd.NO_SPARE, DataEnd.NO_WAY}
 KNOWS_ABOR = (b"ABOR", b"abor", b"Abor")
 
 
@@ -119,6 +121,11 @@ class Transfer:
         """Bytes of payload that went through so far."""
         return self.exchange.up.bytes + self.exchange.down.bytes
 
+    @property
+    def suspicion(self) -> str:
+        """What may be behind the server's refusal, in words; empty: who knows."""
+        return servertls.why_refused(self.code, self._server)
+
     # The data.
 
     async def run(self) -> None:
@@ -173,8 +180,10 @@ class Transfer:
                     return DataEnd.CLIENT_BROKE if up else DataEnd.SERVER_BROKE
                 await sink.send_eof()
         except PeerError as error:
-            broke_client = error.side is Side.CLIENT
-            return DataEnd.CLIENT_BROKE if broke_client else DataEnd.SERVER_BROKE
+            if error.side is Side.CLIENT:
+                return DataEnd.CLIENT_BROKE
+            cut = servertls.was_cut(self._server)
+            return DataEnd.TRUNCATED if cut else DataEnd.SERVER_BROKE
         except Refused as refused:
             self._detail = replies.which(refused)
             return DataEnd.QUOTA
@@ -188,7 +197,9 @@ class Transfer:
         A server has its final reply to tell.
         """
         if up:
-            return not await self._client_dies()
+            meant = await self._control.protection.part(source, self.exchange)
+            return meant or not await self._client_dies()
+        await servertls.part(self._upstream, source, self.exchange)
         source.close()  # some wait for this before they reply
         if not self._final.done():
             await asyncio.wait({self._final}, timeout=REPLY_AT_END)
@@ -206,23 +217,39 @@ class Transfer:
         try:
             async with asyncio.timeout(LEG_TIME) as time:
                 self._final.add_done_callback(lambda _: hasten(time))
-                self._server = await self._path.server_leg(
+                stream = await self._path.server_leg(
                     self.exchange, self._source, self._dial_time
+                )
+                self._server = await servertls.cover(
+                    self._upstream, stream, self.exchange
                 )
         except (PortwayError, TimeoutError) as error:
             if is_busy(error):
                 return DataEnd.NO_SPARE
+            if isinstance(error, ParentError):
+                self._detail = f"the next proxy: {error.words}"
+                return DataEnd.NO_WAY
             denied = isinstance(error, Refused)
             self._detail = "denied by policy" if denied else str(error)
-            return DataEnd.NO_SERVER
+            return DataEnd.NO_TLS if is_tls(error) else DataEnd.NO_SERVER
         try:
             if self._path.calls_client:
                 await self._first_sign(self._server)
             async with asyncio.timeout(LEG_TIME):
-                self._client = await self._path.client_leg()
+                client = await self._path.client_leg()
         except (PortwayError, TimeoutError) as error:
             return DataEnd.NO_SPARE if is_busy(error) else DataEnd.NO_CLIENT
-        self._client_up.set_result(True)
+        self._client_up.set_result(True)  # some clients wait for the 1yz until TLS
+        return await self._cover_client(client)
+
+    async def _cover_client(self, leg: SocketStream) -> DataEnd | None:
+        try:
+            self._client = await self._control.protection.cover(leg, self.exchange)
+        except NotResumedError:
+            return DataEnd.NOT_RESUMED
+        except PortwayError as error:
+            self._detail = error.text
+            return DataEnd.NO_CLIENT_TLS
         return None
 
     async def _first_sign(self, server: SocketStream) -> None:
@@ -332,6 +359,11 @@ class Transfer:
 def is_busy(error: Exception) -> bool:
     """Whether the gateway had no descriptor, or no port, for a leg."""
     return isinstance(error, Refused) and error.reason is Reason.BUSY
+
+
+def is_tls(error: Exception) -> bool:
+    """Whether it was TLS that failed."""
+    return isinstance(error, PortwayError) and error.reason is Reason.TLS
 
 
 def hasten(time: asyncio.Timeout) -> None:

@@ -9,7 +9,14 @@ from dataclasses import replace
 
 from portway.protocols.ftp import replies
 from portway.protocols.ftp.approach import Approach
-from portway.protocols.ftp.desk import How, Kept, Replay, State, Target
+from portway.protocols.ftp.desk import (
+    How,
+    Kept,
+    Replay,
+    State,
+    Target,
+    fixed_target,
+)
 from portway.protocols.ftp.dialects import Candidate
 from portway.protocols.ftp.wire import Command
 from portway.users.directory import Verification
@@ -61,7 +68,7 @@ class Passwords:
             if verified is Verification.OK:
                 self._proxy.standing = True
                 approach.kept = None
-                await self._proxy_login_done()
+                await self._proxy_login_done(kept.user)
                 return
             if verified is Verification.WRONG or self._proxy.need == "required":
                 await approach.refuse_login()
@@ -70,10 +77,12 @@ class Passwords:
         approach.before = State.READY
         await self._desk.tell(replies.LOGIN_OK)
 
-    async def _proxy_login_done(self) -> None:
-        """The proxy knows the client; a server noted before is dialled now."""
+    async def _proxy_login_done(self, user: bytes) -> None:
+        """The proxy knows *user*; a server known by now is dialled."""
         self._approach.before = State.READY
         noted = self._approach.noted
+        if noted is None and self._approach.fixed:
+            noted = fixed_target(user)
         if noted is None:
             await self._desk.tell(replies.LOGIN_OK)
         elif await self._approach.reach(noted):
@@ -118,7 +127,10 @@ class Passwords:
 
     async def _enter(self, candidate: Candidate, password: bytes) -> None:
         """Connect to the candidate's server and log in there for the client."""
-        if await self._approach.reach(Target(candidate.place, How.AT)):
+        target = Target(candidate.place, How.AT)
+        if not candidate.place.host:
+            target = fixed_target(candidate.user)
+        if await self._approach.reach(target):
             await self._server.speak_for(candidate.user, password)
 
     # A proxy password that comes after the server's.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from portway.errors import Refused
 from portway.exchange import Exchange
 from portway.gate import Gate
-from portway.model import Action, Outcome
-from portway.protocols.ftp import replies
+from portway.model import Action, Outcome, Reason
+from portway.protocols.ftp import replies, servertls
 from portway.protocols.ftp.client import Client
 from portway.protocols.ftp.dialogue import Awaited, Fate, Reply
 from portway.protocols.ftp.legs import Agreement, DataPath, Ways, source_for
@@ -91,6 +91,13 @@ class Payloads:
             return
         self._drop_path()
         parties = self._parties
+        if await servertls.follow(
+            upstream,
+            parties.exchange,
+            parties.ways.settings.upstream,
+            private=parties.client.protection.private,
+        ):
+            await self.restart_again()
         agreement = Agreement(
             parties.ways,
             parties.gate,
@@ -176,13 +183,14 @@ class Payloads:
     def _end_transfer(self, moving: Transfer) -> None:
         code = moving.code
         told = ending(moving.end or DataEnd.CUT, code, moving.moved)
+        suspicion = moving.suspicion
         self._permits.end(
             moving.exchange,
             told.outcome,
             status=str(code or ""),
-            reason=told.reason,
+            reason=told.reason or (Reason.TLS if suspicion else ""),
             side=told.side,
-            error=told.error,
+            error=told.error or suspicion,
         )
 
     async def _urgent(self, command: Command) -> None:
@@ -242,6 +250,9 @@ class Payloads:
 
     async def _turn_into_transfer(self, command: Command, path: DataPath) -> None:
         """The server began a transfer: whatever it moves must be allowed both ways."""
+        refusal = self._parties.client.protection.data_refusal
+        if refusal is not None:
+            raise Denied(refusal)
         exchange = await self._permits.begin(Action.WRITE, command)
         try:
             exchange.allow_also(Action.READ)

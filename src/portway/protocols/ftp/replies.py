@@ -8,7 +8,7 @@ ours holds words that make a client try again where it should stop.
 
 from collections.abc import Mapping
 
-from portway.errors import PortwayError, Refused, UpstreamError
+from portway.errors import ParentError, PortwayError, Refused, UpstreamError
 from portway.model import Reason
 from portway.protocols.ftp.wire import reply
 
@@ -52,8 +52,27 @@ EPSV_ALL_OK = reply(200, "EPSV ALL accepted.")
 USE_EPSV = reply(425, "Use EPSV on IPv6.")
 BUSY = reply(421, "The proxy has no connection to spare now.")
 NO_WAY = reply(425, "No data path to the server.")
+NO_SERVER = reply(421, "No server is available.")
+NOBODYS_SERVER = reply(530, "No server is for this login.")
+SEND_LOGIN = reply(530, "Log in with USER and PASS.")
 NO_TLS = reply(503, "TLS is not active.")
 NO_CCC = reply(534, "CCC is not allowed here.")
+CCC_TOO_EARLY = reply(503, "Log in first.")
+CCC_OK = reply(200, "CCC accepted.")
+TLS_ALREADY = reply(503, "TLS is active already.")
+TLS_TOO_LATE = reply(503, "AUTH comes before the login.")
+TLS_REQUIRED = reply(530, "TLS is required: send AUTH TLS first.")
+NO_MECHANISM = reply(504, "AUTH knows TLS only.")
+NOTHING_BEHIND_AUTH = reply(421, "Nothing may follow AUTH before its reply.")
+NOTHING_BEHIND_CCC = reply(421, "Nothing may follow CCC before its reply.")
+SIZED = reply(200, "PBSZ=0")
+BAD_SIZE = reply(501, "PBSZ takes a number.")
+SEND_PBSZ = reply(503, "Send PBSZ first.")
+PROT_OK = reply(200, "PROT accepted.")
+PROT_REQUIRED = reply(534, "PROT P is required.")
+PROT_NEEDED = reply(521, "PROT P is required.")
+BAD_PROT = reply(504, "PROT knows C and P only.")
+NO_SUCH_PROT = reply(536, "PROT knows C and P only.")
 NO_MODE = reply(504, "Only MODE S is available.")
 TRANSFER_ABORTED = reply(426, "Transfer aborted.")
 NOTHING_TO_ABORT = reply(226, "ABOR came behind the end of the transfer.")
@@ -136,8 +155,13 @@ def not_reached(error: PortwayError, host: str) -> bytes:
             lasting = error.reason is Reason.QUOTA
             return reply(530 if lasting else 421, limited(error))
         return BUSY if error.reason is Reason.BUSY else REFUSALS[error.reason]
+    if isinstance(error, ParentError):
+        return reply(421, f"Cannot reach host {host} by the next proxy: {error.words}.")
     if error.reason is Reason.NAME:
         return reply(530, f"Cannot resolve host {host}.")
+    if error.reason is Reason.TLS:
+        offers = "" if error.text.startswith("offers") else ":"
+        return reply(530, f"Host {host}{offers} {error.text}.")
     if isinstance(error, UpstreamError):
         why = BECAUSE.get(error.reason, "connection failed")
         return reply(421, f"Cannot reach host {host}: {why}.")

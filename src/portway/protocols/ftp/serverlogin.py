@@ -69,6 +69,15 @@ class ServerLogin:
         self.replay = Replay.OFF
         self._kept = None
 
+    async def forget_words(self) -> bool:
+        """Forget a login that was said in clear; one under way starts anew.
+
+        False: the server could not be reached again, and the client was told.
+        """
+        self._kept, self.replay, self.refusal = None, Replay.OFF, None
+        self._name = self._address = b""
+        return self.state is not State.LOGIN or await self._start_afresh()
+
     # The greeting, which the client sees once.
 
     async def show_greeting(self) -> None:

@@ -9,56 +9,44 @@ no task, socket or exchange behind.
 """
 
 import asyncio
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portway.errors import PeerError, PortwayError, Refused
-from portway.exchange import Exchange
+from portway.errors import PeerError, Refused
 from portway.gate import Gate
 from portway.lines import BadLine, shown
-from portway.model import Action, Credentials, Outcome, Reason, Side
+from portway.model import Credentials, Reason, Side
 from portway.net.deadline import Deadline
-from portway.net.linger import linger
 from portway.net.stream import SocketStream
-from portway.protocols.ftp import answers, replies
+from portway.protocols.ftp import answers, replies, servertls
+from portway.protocols.ftp.arrival import Arrivals
 from portway.protocols.ftp.client import Client
 from portway.protocols.ftp.desk import Desk, Farewell, Replay, State, Target
 from portway.protocols.ftp.dialogue import Reply
 from portway.protocols.ftp.farewell import last_words
-from portway.protocols.ftp.greeting import Greeting, login_rewrite
-from portway.protocols.ftp.legs import Ways, source_for
+from portway.protocols.ftp.fixed import Unreached
+from portway.protocols.ftp.greeting import Greeting
+from portway.protocols.ftp.house import House
 from portway.protocols.ftp.login import Login
 from portway.protocols.ftp.payloads import Parties
-from portway.protocols.ftp.upstream import ServerClosing, Upstream, verb_of
+from portway.protocols.ftp.protection import Protection
+from portway.protocols.ftp.securing import is_about_tls, secure
+from portway.protocols.ftp.upstream import ServerClosing
 from portway.protocols.ftp.visit import Visit
-from portway.protocols.ftp.wire import Command, reply
+from portway.protocols.ftp.wire import Command
 from portway.users.directory import Verification
 
 REPLAY_AFTER = 0.3  # seconds of silence, then a kept login is replayed
 NO_REPLAY = {"USER", "REIN", "QUIT", "OPEN"}
 REFUSALS = 3  # of proxy logins in a row; then the client must connect again
-FAREWELL_TIME = 1.0  # seconds for a farewell to go out
 LAST_WORDS = 1.0  # seconds for what a server still says when it is gone
-LINGER = 2.0
 NO_COMMANDS = 64  # lines in a row that are none: no client, and no person, sends them
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What all sessions of one listener share; *name* is the gateway's."""
-
-    name: str
-    login: str
-    methods: tuple[str, ...]
-    ready: bytes
-    ways: Ways
 
 
 class Session:
     """The dialogue with one client."""
 
     __slots__ = (
+        "_arrivals",
         "_client",
         "_clock",
         "_error",
@@ -77,12 +65,21 @@ class Session:
     def __init__(self, house: House, stream: SocketStream, gate: Gate) -> None:
         self._house = house
         self._gate = gate
-        self._client = Client(stream, gate, house.ways.settings.idle)
-        self._login = Login(self, house.methods, house.login)
-        self._waiting = answers.Waiting(house.methods)
+        gate.parent = house.parent
+        protection = Protection(house.ways.settings, house.contexts)
+        self._client = Client(stream, gate, house.ways.settings.idle, protection)
+        self._tasks = asyncio.TaskGroup()
+        self._arrivals = Arrivals(house, gate, self._client, self._blamed, self._tasks)
+        self._login = Login(
+            self,
+            house.methods,
+            house.login,
+            fixed=house.leads,
+            port=house.ways.settings.upstream.default_port,
+        )
+        self._waiting = answers.Waiting(house.methods, protection.features)
         self._visit: Visit | None = None
         self._reader: asyncio.Task[None] | None = None  # reads the server
-        self._tasks = asyncio.TaskGroup()
         self._main: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         self._refused = 0  # proxy logins since the last right one
@@ -100,10 +97,12 @@ class Session:
                     moving = self._visit is not None and self._visit.moving
                     self._close()
         except asyncio.CancelledError:
-            await self._say(replies.closing(self._house.name))
+            await self._client.part(replies.closing(self._house.name))
             raise
         else:
-            await self._say(last_words(self._error, self._house.name, moving=moving))
+            await self._client.part(
+                last_words(self._error, self._house.name, moving=moving)
+            )
 
     async def _until_the_end(self) -> None:
         """Serve commands until `_error` says why no more."""
@@ -112,7 +111,7 @@ class Session:
         self._clock.set(self._house.ways.settings.login_time)
         self._client.stream.on_hangup = self._hung_up
         try:
-            await self._client.tell(self._house.ready)
+            await self._welcome()
             while True:
                 await self._serve_one()
         except asyncio.CancelledError:
@@ -122,6 +121,15 @@ class Session:
         except Exception as error:  # noqa: BLE001 - what it was decides the farewell
             self._error = self._error or error
             await self._hear_server_out()
+
+    async def _welcome(self) -> None:
+        """Greet the client, or let the server do so that it came for."""
+        if self._client.protection.implicit:
+            await self._client.start_tls()
+        if self._house.early:
+            await self._login.enter()
+        else:
+            await self._client.tell(self._house.ready)
 
     async def _hear_server_out(self) -> None:
         """A server that was lost may have said why; its reader passes that on."""
@@ -167,19 +175,6 @@ class Session:
             self._visit.close(None if isinstance(error, Farewell) else error)
         self._gate.close()
 
-    async def _say(self, words: bytes) -> None:
-        """Send the farewell, and close so that the client gets to see it."""
-        stream = self._client.stream
-        if words:
-            stream.resume()
-            with suppress(PortwayError, TimeoutError):
-                async with asyncio.timeout(FAREWELL_TIME):
-                    await self._client.tell(words)
-                    await stream.send_eof()
-                linger(stream, LINGER)
-                return
-        stream.close()
-
     # Commands.
 
     async def _serve_one(self) -> None:
@@ -216,6 +211,8 @@ class Session:
         if answer is not None:
             await self.tell(answer)
             return
+        if await self._secure(command):
+            return
         if login.server.replay is Replay.ARMED and command.verb not in NO_REPLAY:
             await login.server.run_replay()
         if await login.command(command):
@@ -225,13 +222,25 @@ class Session:
         else:
             await self._without_server(command)
 
+    async def _secure(self, command: Command) -> bool:
+        """Serve what is about the client's side alone; say whether it was that."""
+        if not is_about_tls(command, self._client.protection):
+            return False
+        if await secure(command, self._client, self._login, self):
+            self._waiting.forget()
+        if self._visit is not None:
+            self._visit.exchange.note(**self._client.protection.facts)
+        return True
+
     async def _without_server(self, command: Command) -> None:
         if command.verb == "QUIT":
             raise Farewell(replies.GOODBYE)
         answer = self._waiting.answer(command)
         if answer is None:
             held = self._login.state is State.HELD
-            answer = replies.SEND_AUTH_FIRST if held else replies.NAME_THE_SERVER
+            leads = self._house.leads
+            first = replies.SEND_LOGIN if leads else replies.NAME_THE_SERVER
+            answer = replies.SEND_AUTH_FIRST if held else first
         await self.tell(answer)
 
     # What a login asks for: see Desk.
@@ -242,6 +251,11 @@ class Session:
             await self._client.tell(text)
         else:
             await self._visit.upstream.answer(text)
+
+    async def settled(self) -> None:
+        """Wait until no reply of a server's is due."""
+        if self._visit is not None:
+            await self._visit.upstream.settled()
 
     async def verify(self, user: bytes, password: bytes) -> Verification:
         """Check a proxy login; a wrong password leaves its record by itself."""
@@ -273,88 +287,64 @@ class Session:
 
     async def reach(self, target: Target) -> Greeting | None:
         """Connect to a server; None: the client was told why not."""
-        exchange: Exchange | None = None
         try:
-            exchange = await self._gate.begin(
-                Action.CONNECT, target.place, method="CONNECT"
-            )
-            return await self._connect(exchange)
-        except PortwayError as error:
-            if exchange is not None:
-                exchange.close(error)
-            text = replies.not_reached(error, target.place.host)
-            if text.startswith(b"421"):
-                raise Farewell(text) from None
-            await self.tell(text)
+            arrival = await self._arrivals.reach(target)
+        except Unreached as no:
+            await self.tell(no.text)
             return None
-        except BaseException as error:
-            if exchange is not None:
-                exchange.close(self._error or error)
-            raise
-
-    async def _connect(self, exchange: Exchange) -> Greeting | None:
-        """Connect, hear the greeting, and begin the visit, or tell the client."""
-        settings = self._house.ways.settings
-        stream = await exchange.connect(
-            source=source_for(settings), seconds=settings.upstream.connect_timeout
+        upstream, exchange = arrival.upstream, arrival.exchange
+        parties = Parties(
+            self._client,
+            self._gate,
+            self._house.ways,
+            exchange,
+            upstream,
+            self._tasks,
         )
-        upstream = Upstream(stream, self._client.tell, settings.upstream.reply_timeout)
-        try:
-            greeting = await upstream.greeting()
-            if greeting.code >= 300:
-                exchange.end(
-                    Outcome.FAILED, status=str(greeting.code), side=Side.SERVER
-                )
-                exchange.close()
-                stream.close()
-                upstream.close()
-                await self._tell_refusal(greeting)
-                return None
-        except BaseException:
-            upstream.close()
-            stream.close()
-            raise
-        self._visit = Visit(
-            Parties(
-                self._client,
-                self._gate,
-                self._house.ways,
-                exchange,
-                upstream,
-                self._tasks,
-            )
-        )
+        exchange.note(**self._client.protection.facts)
+        self._visit = Visit(parties, arrival.offer)
         self._reader = self._tasks.create_task(self._read_server(self._visit))
         for line in self._waiting.before_login(exchange.access.host):
             await upstream.ask(line)
-        return Greeting(greeting.text, hidden=settings.greeting == "hide")
+        return arrival.greeting
 
-    async def _tell_refusal(self, greeting: Reply) -> None:
-        """Tell the client that a server greeted us with a refusal."""
-        words = shown(greeting.words)
-        if greeting.code >= 500:
-            await self.tell(reply(530, words))
-        else:
-            raise Farewell(reply(421, words))
+    def _blamed(self, error: BaseException) -> BaseException:
+        """Return what ends the session, if it is that which *error* comes of."""
+        return self._error or error
 
     async def ask(self, line: bytes) -> Reply:
         """Send the server a command of the login's."""
         visit = self._server()
         await visit.upstream.settled()
-        answer = await visit.upstream.ask(line)
+        manner = self._house.manner
+        answer = await manner.ask(visit.upstream, visit.exchange, line)
         if answer.code >= 400:
             visit.login_refused(answer.code)
+        elif answer.good:
+            await self._protect()
         return answer
 
     async def relay(self, line: bytes, greeting: Greeting | None) -> int:
         """Send the server the client's USER, PASS or ACCT; return the final code."""
         visit = self._server()
         await visit.upstream.settled()
-        rewrite = login_rewrite(verb_of(line), greeting)
-        code = await visit.upstream.relay(line, rewrite)
+        manner, upstream = self._house.manner, visit.upstream
+        words = upstream, visit.exchange, line, greeting
+        if upstream.secured is None:
+            code = await manner.relay(*words)
+        else:
+            code = await servertls.relay_login(*words, manner, self._protect)
         if code >= 400:
             visit.login_refused(code)
         return code
+
+    async def _protect(self) -> None:
+        """The server has taken a login: let it protect the data that follow."""
+        visit, wanted = self._server(), self._house.ways.settings.upstream
+        private = self._client.protection.private
+        await servertls.protect_data(
+            visit.upstream, visit.exchange, wanted, private=private
+        )
 
     def _server(self) -> Visit:
         if self._visit is None:

@@ -38,6 +38,11 @@ class DataEnd(Enum):
     NO_SPARE = auto()  # the gateway had no descriptor, or no port, for a leg
     NO_CLIENT = auto()  # its leg never came up
     NO_SERVER = auto()
+    NO_WAY = auto()  # to the server: the next proxy failed
+    NO_TLS = auto()  # with the server's leg
+    NO_CLIENT_TLS = auto()  # with the client's leg
+    NOT_RESUMED = auto()  # the client's leg, the session of the control connection
+    TRUNCATED = auto()  # the server's data ended, inside TLS, without its signature
     CUT = auto()  # the gateway's doing: shutdown, an error of its own
 
 
@@ -62,11 +67,23 @@ class Ending:
 
 _REASONS = {
     DataEnd.STALLED: Reason.TIMEOUT,
+    DataEnd.NO_WAY: Reason.VIA,
+    DataEnd.NO_TLS: Reason.TLS,
+    DataEnd.TRUNCATED: Reason.TLS,
+    DataEnd.NO_CLIENT_TLS: Reason.TLS,
+    DataEnd.NOT_RESUMED: Reason.TLS,
     DataEnd.QUOTA: Reason.QUOTA,
     DataEnd.NO_SPARE: Reason.BUSY,
 }
 # What a server says of these is not what the client must know.
-_OURS = {DataEnd.NO_CLIENT, DataEnd.QUOTA, DataEnd.NO_SPARE}
+_OURS = {
+    DataEnd.NO_CLIENT,
+    DataEnd.NO_WAY,
+    DataEnd.NO_CLIENT_TLS,
+    DataEnd.NOT_RESUMED,
+    DataEnd.QUOTA,
+    DataEnd.NO_SPARE,
+}
 _FAILURES = {
     DataEnd.CLIENT_BROKE: (426, "Your data connection broke.", Side.CLIENT),
     DataEnd.SERVER_BROKE: (426, "The server's data connection broke.", Side.SERVER),
@@ -74,6 +91,15 @@ _FAILURES = {
     DataEnd.QUOTA: (552, "Quota used up.", Side.GATEWAY),
     DataEnd.NO_CLIENT: (425, "Cannot connect to your data port.", Side.CLIENT),
     DataEnd.NO_SERVER: (425, "No data path to the server.", Side.SERVER),
+    DataEnd.NO_CLIENT_TLS: (425, "No TLS on your data connection.", Side.CLIENT),
+    DataEnd.NOT_RESUMED: (
+        522,
+        "Your data connection did not resume the TLS session.",
+        Side.CLIENT,
+    ),
+    DataEnd.NO_WAY: (425, "No data path to the server.", Side.SERVER),
+    DataEnd.NO_TLS: (425, "No TLS on the server's data connection.", Side.SERVER),
+    DataEnd.TRUNCATED: (426, "The server's data were cut off inside TLS.", Side.SERVER),
     DataEnd.NO_SPARE: (425, "No data connection to spare now.", Side.GATEWAY),
     DataEnd.CUT: (451, "The proxy broke the transfer off.", Side.GATEWAY),
 }

@@ -12,9 +12,11 @@ from portway.errors import PeerError, ProtocolError
 from portway.model import Reason, Side
 from portway.net.deadline import Deadline
 from portway.net.stream import SocketStream
+from portway.net.tls import TlsStream, start_tls
 from portway.net.turns import Turns
 from portway.protocols.ftp import replies
 from portway.protocols.ftp.dialogue import Awaited, Fate, Pairer, Reply
+from portway.protocols.ftp.secured import Secured
 from portway.protocols.ftp.wire import ReplyLine, ReplyReader
 
 GREETING_TIME = 60.0
@@ -40,7 +42,7 @@ class Upstream:
     """A server's control connection.
 
     *tell* passes bytes to the client. *reply_time* is how many seconds a reply may
-    take to begin, and each line of it to come.
+    take to begin, and each line of it to come. *secured* is there inside TLS.
     """
 
     __slots__ = (
@@ -54,11 +56,15 @@ class Upstream:
         "_sending",
         "_tell",
         "_unasked",
+        "_upgrading",
+        "secured",
         "stream",
     )
 
     def __init__(self, stream: SocketStream, tell: Tell, reply_time: float) -> None:
         self.stream = stream
+        self.secured: Secured | None = None
+        self._upgrading = False  # the stream is TLS's to close
         self._tell = tell
         self._reply_time = reply_time
         self._pairer = Pairer()
@@ -98,6 +104,43 @@ class Upstream:
                 return Reply(line.code, bytes(kept))
             if line.final:
                 self._clock.set(self._reply_time)
+
+    async def ask_for_tls(self, line: bytes) -> Reply:
+        """Say AUTH, before the dialogue begins; return the reply.
+
+        Raises PeerError; ProtocolError, TLS, if anything stands behind the reply: it
+        might be taken for words from inside.
+        """
+        dropped = self._reader.dropped
+        await self.stream.send(line + b"\r\n")
+        answer = await self.greeting()
+        if self._lines or self._reader.pending or self._reader.dropped != dropped:
+            text = "it said more behind its reply to AUTH"
+            raise ProtocolError(Side.SERVER, text, Reason.TLS)
+        return answer
+
+    async def go_inside(self, secured: Secured, seconds: float) -> TlsStream:
+        """Go on inside TLS, whose handshake may take *seconds*.
+
+        Raises PeerError, TLS; the connection is closed then.
+        """
+        self._upgrading = True
+        inside = await start_tls(
+            self.stream,
+            secured.context,
+            server_hostname=secured.host,
+            seconds=seconds,
+        )
+        inside.lenient = True  # the end of a dialogue makes nothing whole
+        self.stream, self.secured = inside, secured
+        self._upgrading = False
+        return inside
+
+    def hang_up(self) -> None:
+        """Close the connection, and drop the clock."""
+        self.close()
+        if not self._upgrading:
+            self.stream.close()
 
     async def _next_line(self) -> ReplyLine:
         while not self._lines:
@@ -305,7 +348,7 @@ class Upstream:
         self._pairer.expect(Awaited("ABOR", fate, before=self._abor_or_noop))
         self._clock.set(self._reply_time)
         async with self._sending:
-            if urgent:
+            if urgent and self.stream.bare:  # inside TLS nothing overtakes
                 await self.stream.send(b"\xff\xf4\xff")
                 await self.stream.send_urgent(b"\xf2")
             await self.stream.send(b"ABOR\r\n")

@@ -17,6 +17,7 @@ from portway.protocols.ftp import answers, replies
 from portway.protocols.ftp.commands import VERBS, Kind, action_of, kind_of
 from portway.protocols.ftp.desk import Farewell
 from portway.protocols.ftp.dialogue import Awaited, Reply
+from portway.protocols.ftp.fixed import Offer
 from portway.protocols.ftp.payloads import Parties, Payloads
 from portway.protocols.ftp.permits import MOVES, Denied, Permits
 from portway.protocols.ftp.wire import Command, ReplyLine
@@ -29,11 +30,21 @@ WATCHED = {"TYPE", "REST"}  # talk whose success matters to the transfers after 
 class Visit:
     """A server that the client has reached."""
 
-    __slots__ = ("_payloads", "_permits", "exchange", "leaving", "upstream")
+    __slots__ = (
+        "_payloads",
+        "_permits",
+        "_protection",
+        "exchange",
+        "leaving",
+        "offer",
+        "upstream",
+    )
 
-    def __init__(self, parties: Parties) -> None:
+    def __init__(self, parties: Parties, offer: Offer | None = None) -> None:
+        self.offer = offer  # which is to be told when the visit is over
         self.exchange = parties.exchange
         self.upstream = parties.upstream
+        self._protection = parties.client.protection
         self.leaving = False  # the server may close, and it is no failure
         self._permits = Permits(parties.gate, parties.exchange)
         self._payloads = Payloads(parties, self._permits)
@@ -89,6 +100,8 @@ class Visit:
             await self._ask_if_named(command)
             await self._payloads.agree(command)
         elif kind is Kind.TRANSFER:
+            if (refusal := self._protection.data_refusal) is not None:
+                raise Denied(refusal)
             await self._payloads.move(command)
         elif command.verb == "FEAT":
             await self._features(command)
@@ -120,7 +133,8 @@ class Visit:
     async def _features(self, command: Command) -> None:
         await self._ask_if_named(command)
         answer = await self.upstream.ask(command.line)
-        await self.upstream.answer(answers.features_of(answer))
+        ours = self._protection.features
+        await self.upstream.answer(answers.features_of(answer, ours))
 
     async def _talk(self, command: Command) -> None:
         """Pass a command and its reply on."""
@@ -192,3 +206,6 @@ class Visit:
         self.upstream.close()
         self.upstream.stream.close()
         self.exchange.close(error)
+        offer, self.offer = self.offer, None
+        if offer is not None:
+            offer.left()

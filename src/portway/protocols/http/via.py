@@ -6,15 +6,17 @@ Invariant: what the proxy sends behind its answer's head is given back to the st
 
 from base64 import b64encode
 
-from portway.errors import PeerError, UpstreamError
+from portway.errors import ParentError, PeerError
 from portway.model import Credentials, Endpoint, Reason
 from portway.net.stream import Stream
 
 LONGEST = 65536  # bytes of an answer's head
 END = b"\r\n\r\n"
+LOGIN_NEEDED = 407
 _WORDS = {
     403: "it does not allow that",
-    407: "it refuses the login",
+    405: "it does not allow that",
+    LOGIN_NEEDED: "it refuses the login",
     502: "it could not reach the host",
     503: "it could not reach the host",
     504: "the host did not answer it in time",
@@ -29,13 +31,14 @@ _REASONS = {
 async def connect(
     stream: Stream, target: Endpoint, credentials: Credentials | None
 ) -> None:
-    """Let the HTTP proxy at *stream* connect to *target*. Raises UpstreamError."""
+    """Let the HTTP proxy at *stream* connect to *target*. Raises ParentError."""
     await stream.send(format_connect(target, credentials))
     status, words = read_status(stream, await _head(stream))
     if not 200 <= status < 300:
         text = _WORDS.get(status, words)
         reason = _REASONS.get(status, Reason.VIA)
-        raise _failed(stream, f"{text} ({status})", reason)
+        fault = "login" if status == LOGIN_NEEDED else "target"
+        raise _failed(stream, f"{text} ({status})", fault, reason)
 
 
 def format_connect(target: Endpoint, credentials: Credentials | None) -> bytes:
@@ -49,7 +52,7 @@ def format_connect(target: Endpoint, credentials: Credentials | None) -> bytes:
 
 
 def read_status(stream: Stream, head: bytes) -> tuple[int, str]:
-    """Return the status and its words of an answer. Raises UpstreamError."""
+    """Return the status and its words of an answer. Raises ParentError."""
     line = head.partition(b"\r\n")[0].decode("ascii", "replace")
     version, _, rest = line.partition(" ")
     code, _, words = rest.partition(" ")
@@ -65,7 +68,7 @@ async def _head(stream: Stream) -> bytes:
         try:
             more = await stream.receive()
         except PeerError as error:
-            raise _failed(stream, error.text, error.reason) from error
+            raise _failed(stream, error.text) from error
         if not more:
             raise _failed(stream, "it closed the connection")
         data += more
@@ -77,5 +80,7 @@ async def _head(stream: Stream) -> bytes:
     return head
 
 
-def _failed(stream: Stream, text: str, reason: Reason = Reason.VIA) -> UpstreamError:
-    return UpstreamError(reason, f"the HTTP proxy {stream.peer}: {text}")
+def _failed(
+    stream: Stream, words: str, fault: str = "parent", reason: Reason = Reason.VIA
+) -> ParentError:
+    return ParentError(reason, stream.peer, fault, words)

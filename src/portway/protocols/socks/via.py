@@ -4,7 +4,7 @@ Not here: the connection to that proxy, and whether the server may be reached.
 Invariant: not a byte behind the proxy's last reply is read.
 """
 
-from portway.errors import PeerError, UpstreamError
+from portway.errors import ParentError, PeerError
 from portway.model import Credentials, Endpoint, Reason
 from portway.net.stream import Stream
 from portway.protocols.socks import wire
@@ -31,7 +31,7 @@ WORDS = {
 async def connect_5(
     stream: Stream, target: Endpoint, credentials: Credentials | None
 ) -> None:
-    """Let the SOCKS 5 proxy at *stream* connect to *target*. Raises UpstreamError."""
+    """Let the SOCKS 5 proxy at *stream* connect to *target*. Raises ParentError."""
     await ask_5(stream, Command.CONNECT, target, credentials)
 
 
@@ -42,12 +42,26 @@ async def connect_4(
     await ask_4(stream, Command.CONNECT, target, credentials)
 
 
+async def listen_5(
+    stream: Stream, target: Endpoint, credentials: Credentials | None
+) -> Endpoint:
+    """Let the SOCKS 5 proxy listen for *target*; return where. `reply_5` follows."""
+    return await ask_5(stream, Command.BIND, target, credentials)
+
+
+async def listen_4(
+    stream: Stream, target: Endpoint, credentials: Credentials | None
+) -> Endpoint:
+    """Let the SOCKS 4 proxy listen for *target*; return where. `reply_4` follows."""
+    return await ask_4(stream, Command.BIND, target, credentials)
+
+
 async def ask_5(
     stream: Stream, command: Command, target: Endpoint, credentials: Credentials | None
 ) -> Endpoint:
     """Log in and make a request; return the address in the reply.
 
-    After a BIND another reply follows, which `reply_5` reads. Raises UpstreamError.
+    After a BIND another reply follows, which `reply_5` reads. Raises ParentError.
     """
     try:
         methods = [wire.NO_LOGIN, wire.PASSWORD] if credentials else [wire.NO_LOGIN]
@@ -58,10 +72,10 @@ async def ask_5(
         if method == wire.PASSWORD and credentials is not None:
             await _log_in(stream, credentials)
         elif method != wire.NO_LOGIN:
-            raise _failed(stream, "it wants another login than it was given")
+            raise _failed(stream, "it wants another login", "login")
         await stream.send(wire.format_request(command, target))
     except ValueError as error:
-        raise _failed(stream, str(error)) from error
+        raise _failed(stream, str(error), "target") from error
     return await reply_5(stream)
 
 
@@ -69,17 +83,18 @@ async def _log_in(stream: Stream, credentials: Credentials) -> None:
     await stream.send(wire.format_login(credentials))
     _, refused = await _exactly(stream, 2)
     if refused:
-        raise _failed(stream, "it refuses the login")
+        raise _failed(stream, "it refuses the login", "login")
 
 
 async def reply_5(stream: Stream) -> Endpoint:
-    """Read a reply; return its address. Raises UpstreamError."""
+    """Read a reply; return its address. Raises ParentError."""
     version, code, _, *head = await _exactly(stream, 5)
     if version != wire.VERSION_5:
         raise _failed(stream, "it does not speak SOCKS 5")
     if code:
         reply = Reply(code) if code in Reply.__members__.values() else Reply.FAILED
-        raise _failed(stream, WORDS[reply], REASONS.get(reply, Reason.VIA))
+        reason = REASONS.get(reply, Reason.VIA)
+        raise _failed(stream, WORDS[reply], "target", reason)
     begin = bytes(head)
     try:
         rest = await _exactly(stream, wire.address_size(begin) - len(begin))
@@ -93,26 +108,27 @@ async def ask_4(
 ) -> Endpoint:
     """Make a request of SOCKS 4; return the address in the reply.
 
-    After a BIND another reply follows, which `reply_4` reads. Raises UpstreamError.
+    After a BIND another reply follows, which `reply_4` reads. Raises ParentError.
     """
     user = credentials.user if credentials else ""
     try:
         await stream.send(wire.format_request_4(command, target, user))
     except ValueError as error:
-        raise _failed(stream, str(error)) from error
+        raise _failed(stream, str(error), "target") from error
     return await reply_4(stream)
 
 
 async def reply_4(stream: Stream) -> Endpoint:
-    """Read a reply; return its address. Raises UpstreamError."""
+    """Read a reply; return its address. Raises ParentError."""
     try:
         code, at = wire.read_reply_4(await _exactly(stream, 8))
     except ValueError as error:
         raise _failed(stream, "it does not speak SOCKS 4") from error
     if code == Reply4.GRANTED:
         return at
-    words = "it refuses the login" if code > Reply4.REJECTED else "it could not"
-    raise _failed(stream, words)
+    if code > Reply4.REJECTED:
+        raise _failed(stream, "it refuses the login", "login")
+    raise _failed(stream, "it could not", "target")
 
 
 async def _exactly(stream: Stream, count: int) -> bytes:
@@ -121,12 +137,14 @@ async def _exactly(stream: Stream, count: int) -> bytes:
         try:
             more = await stream.receive(count - len(data))
         except PeerError as error:
-            raise _failed(stream, error.text, error.reason) from error
+            raise _failed(stream, error.text) from error
         if not more:
             raise _failed(stream, "it closed the connection")
         data += more
     return data
 
 
-def _failed(stream: Stream, text: str, reason: Reason = Reason.VIA) -> UpstreamError:
-    return UpstreamError(reason, f"the SOCKS proxy {stream.peer}: {text}")
+def _failed(
+    stream: Stream, words: str, fault: str = "parent", reason: Reason = Reason.VIA
+) -> ParentError:
+    return ParentError(reason, stream.peer, fault, words)

@@ -9,9 +9,7 @@ from portway.protocols.ftp.wire import parse_command
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        (b"AUTH SSL", replies.NO_AUTH),
-        (b"PROT P", replies.NO_TLS),
-        (b"ccc", replies.NO_CCC),
+        (b"AUTH SSL", None),
         (b"SSCN ON", replies.NOT_OFFERED),
         (b"MIC x", replies.NOT_OFFERED),
         (b"", b"500 No command.\r\n"),

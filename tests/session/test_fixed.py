@@ -1,0 +1,293 @@
+"""Doors that lead to a server by themselves, before USER or at it.
+
+The doors are transparent ones; where a client was going is the stage's word for it.
+"""
+
+import pytest
+from tests.session.stage import EVERYTHING, rule, stage
+
+from portway.model import Reason
+
+LONG = " " * 24
+ACCOUNTS: dict[str, str | None] = {"fu": "fp-word"}
+GREETED = f"""
+{LONG}called
+{LONG}< 220-The server
+{LONG}<  has two lines
+{LONG}< 220 Welcome
+< 220-The server
+<  has two lines
+< 220 Welcome
+"""
+HELLO = "< 220 edge FTP proxy ready.\n"
+IN = f"""
+> USER u
+{LONG}> USER u
+{LONG}< 331 Password please
+< 331 Password please
+> PASS p
+{LONG}> PASS p
+{LONG}< 230 In
+< 230 In
+"""
+
+
+async def test_the_server_greets_before_the_client_has_said_a_word() -> None:
+    async with stage(mode="transparent") as scene:
+        await scene.play(GREETED + IN)
+        await scene.play(f"""
+> FEAT
+{LONG}> FEAT
+{LONG}< 502 What?
+< 211-Features:
+<  EPRT
+<  EPSV
+< 211 End
+> QUIT
+{LONG}> QUIT
+{LONG}< 221 Bye
+< 221 Bye
+""")
+        await scene.over()
+    (record,) = scene.records
+    assert (record.mode, record.method, record.server_login) == (
+        "transparent",
+        "CONNECT",
+        "u",
+    )
+    assert (record.host, record.port) == ("127.0.0.1", scene.port.number)
+
+
+@pytest.mark.parametrize("user", ["u@h", "@h", "u@fu@h", "a:b@h", "u@h 2121", "u@"])
+async def test_an_at_is_part_of_the_name(user: str) -> None:
+    async with stage(mode="transparent") as scene:
+        await scene.play(f"""{GREETED}
+> USER {user}
+{LONG}> USER {user}
+{LONG}< 331 Password please
+< 331 Password please
+> SITE other.test
+{LONG}> SITE other.test
+{LONG}< 500 What?
+< 500 What?
+""")
+
+
+async def test_what_is_said_before_the_login_is_relayed() -> None:
+    async with stage(mode="transparent") as scene:
+        await scene.play(f"""{GREETED}
+> SYST
+{LONG}> SYST
+{LONG}< 215 Their own
+< 215 Their own
+> ACCT x
+{LONG}> ACCT x
+{LONG}< 503 Later
+< 503 Later
+> PASS p
+{LONG}> PASS p
+{LONG}< 503 USER first
+< 503 USER first
+""")
+
+
+async def test_hidden_greeting() -> None:
+    async with stage(mode="transparent", greeting="hide") as scene:
+        await scene.play(f"""
+{LONG}called
+{LONG}< 220-The server
+{LONG}< 220 Welcome
+< 220 Welcome
+""")
+
+
+async def test_the_policy_is_asked_at_once() -> None:
+    no = rule("deny", because="Not there.")
+    async with stage(mode="transparent", rules=(no,)) as scene:
+        await scene.play("< 530 Denied: Not there.\nended")
+        await scene.over()
+    assert scene.server is None
+    (record,) = scene.records
+    assert record.reason == Reason.RULE
+
+
+@pytest.mark.parametrize("code", ["421", "530"])
+async def test_a_server_that_greets_with_a_refusal(code: str) -> None:
+    async with stage(mode="transparent") as scene:
+        await scene.play(f"""
+{LONG}called
+{LONG}< {code} Go away
+< {code} Go away
+ended
+""")
+        await scene.over()
+    assert [one.outcome for one in scene.records] == ["failed"]
+
+
+async def test_nobody_is_there() -> None:
+    async with stage(mode="transparent") as scene:
+        scene.port.close()
+        scene.client.close()
+        await scene.arrive()
+        await scene.play(
+            "< 421 Cannot reach host 127.0.0.1: connection refused.\nended"
+        )
+
+
+async def test_a_way_to_ourselves_is_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stage(mode="transparent") as scene:
+        monkeypatch.setattr(
+            "portway.protocols.ftp.captured.original_destination", lambda _: scene.door
+        )
+        await scene.arrive()
+        await scene.play("< 421 That address is this proxy itself.\nended")
+        await scene.over()
+    assert Reason.LOOP in [record.reason for record in scene.records]
+
+
+async def test_the_server_goes_before_it_greets() -> None:
+    async with stage(mode="transparent") as scene:
+        await scene.play(f"""
+{LONG}called
+{LONG}closes
+< 421 Host 127.0.0.1 did not greet.
+ended
+""")
+
+
+async def test_rein_and_the_same_server_again() -> None:
+    async with stage(mode="transparent") as scene:
+        await scene.play(GREETED + IN)
+        await scene.play(f"""
+> REIN
+{LONG}> QUIT
+{LONG}< 221 Bye
+< 220 Ready for a new user.
+> PWD
+< 530 Log in with USER and PASS.
+> USER v
+{LONG}called
+{LONG}< 220 Welcome
+{LONG}> USER v
+{LONG}< 331 Password please
+< 331-Welcome
+< 331 Password please
+""")
+
+
+# A login to the gateway first: H, and what is joined.
+
+
+async def test_double_login() -> None:
+    kind = {"mode": "transparent", "login": "required"}
+    async with stage(accounts=ACCOUNTS, **kind) as scene:  # type: ignore[arg-type]
+        await scene.play(f"""{HELLO}
+> PWD
+< 530 Log in with USER and PASS.
+> USER fu
+< 331 Send password.
+> PASS fp-word
+{LONG}called
+{LONG}< 220 Welcome
+< 230-Welcome
+< 230 Login OK. Proceed.
+{IN}""")
+        await scene.play("> QUIT")
+        await scene.over()
+    assert {record.user for record in scene.records} == {"fu"}
+    assert [record.server_login for record in scene.records] == ["u"]
+
+
+async def test_double_login_with_a_wrong_password() -> None:
+    kind = {"mode": "transparent", "login": "required"}
+    async with stage(accounts=ACCOUNTS, **kind) as scene:  # type: ignore[arg-type]
+        await scene.play(f"""{HELLO}
+> USER fu
+< 331 Send password.
+> PASS wrong
+< 530 Proxy login refused.
+> USER who@is.this
+< 331 Send password.
+> PASS x
+< 530 Proxy login refused.
+""")
+    assert scene.server is None
+
+
+async def test_the_server_comes_back_after_it_was_away() -> None:
+    kind = {"mode": "transparent", "login": "required"}
+    no = rule("deny", who="user:fu", because="Later.", when=("Mon-Sun 00:00-00:01",))
+    rules = (no, EVERYTHING)
+    async with stage(accounts=ACCOUNTS, rules=rules, **kind) as scene:  # type: ignore[arg-type]
+        now = scene.clock.now
+        scene.clock.now -= now % 86400
+        await scene.play(f"""{HELLO}
+> USER fu
+< 331 Send password.
+> PASS fp-word
+< 530 Denied: Later.
+""")
+        scene.clock.now = now
+        await scene.play(f"""
+> USER u
+{LONG}called
+{LONG}< 220 Welcome
+{LONG}> USER u
+{LONG}< 331 Password please
+< 331-Welcome
+< 331 Password please
+""")
+
+
+async def test_joined_without_a_host() -> None:
+    settings = {"login": "required", "methods": ("joined",), "accounts": ACCOUNTS}
+    async with stage(mode="transparent", **settings) as scene:  # type: ignore[arg-type]
+        await scene.play(f"""{HELLO}
+> USER u@fu
+< 331 Send password.
+> PASS p@fp-word
+{LONG}called
+{LONG}< 220 Welcome
+{LONG}> USER u
+{LONG}< 331 Password please
+{LONG}> PASS p
+{LONG}< 230 In
+< 230-Welcome
+< 230 In
+""")
+
+
+# Methods that were listed on purpose.
+
+
+async def test_another_server_may_be_named_where_that_is_offered() -> None:
+    async with stage(mode="transparent", methods=("user@host", "site")) as scene:
+        await scene.play(f"""{HELLO}
+> USER u@{{at}}
+{LONG}called
+{LONG}< 220 Welcome
+{LONG}> USER u
+{LONG}< 331 Password please
+< 331-Welcome
+< 331 Password please
+""")
+        assert scene.records == []
+
+
+async def test_who_names_no_server_gets_the_one_it_came_for() -> None:
+    async with stage(mode="transparent", methods=("user@host",)) as scene:
+        await scene.play(f"""{HELLO}
+> NOOP
+< 200 OK.
+> USER u
+{LONG}called
+{LONG}< 220 Welcome
+{LONG}> USER u
+{LONG}< 230 In
+< 230-Welcome
+< 230 In
+> USER v@other.test
+{LONG}> USER v@other.test
+{LONG}< 530 Once is enough
+< 530 Once is enough
+""")
