@@ -1,30 +1,26 @@
 """What an administrator may ask of a running gateway, by its control socket.
 
 Not here: the socket (control.py), and how a configuration is taken (app.py).
-Invariant: what changes something leaves a record that says who asked, whether or not
-it could be done.
+Invariant: every `kick` and `reload` leaves a record that says who asked, whether or not
+it could be done; only what no command takes is answered without one.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
-from functools import lru_cache
 
-from portway.control import Answer, Call, LiveSession, Status, wrong
-from portway.errors import PortwayError, Refused
+from portway.control import Answer, Call, LiveServer, LiveSession, Status, wrong
+from portway.errors import Refused
 from portway.exchange import Exchange
-from portway.gate import Gate, cut
-from portway.judging import judge
+from portway.gate import Gate
 from portway.ledger.ids import new_id
-from portway.model import Action, Outcome, Reason, Record, Verdict
-from portway.net.doors import is_local
-from portway.policy.rules import NeedsAddress
-from portway.services import Current, Services
+from portway.model import Action, Outcome, Reason, Record
+from portway.recheck import AT_ONCE, end, judge_anew
+from portway.services import Current, Door
 from portway.sessions import Sessions
 
 METHOD = "ADMIN"
 PROTOCOL = "control"
-AT_ONCE = 200  # sessions or exchanges looked at in one go: about 2 ms
 SIGNAL = "signal"  # who asks where it is no user
 NAMED = 10  # sessions that an answer names at most
 
@@ -34,10 +30,11 @@ Reload = Callable[[], Awaitable[Answer]]
 class Administration:
     """The commands, as a table that says what arguments each may have.
 
-    *reload* takes the configuration anew; *status* says how the gateway is.
+    *reload* takes the configuration anew; *status* says how the gateway is, *doors*
+    what clients come in by.
     """
 
-    __slots__ = ("_commands", "_current", "_reload", "_sessions", "_status")
+    __slots__ = ("_commands", "_current", "_doors", "_reload", "_sessions", "_status")
 
     def __init__(
         self,
@@ -46,16 +43,19 @@ class Administration:
         *,
         reload: Reload,
         status: Callable[[], Status],
+        doors: Callable[[], Iterable[Door]],
     ) -> None:
         self._current = current
         self._sessions = sessions
         self._reload = reload
         self._status = status
+        self._doors = doors
         self._commands: dict[
             str, tuple[Callable[[Call], Awaitable[Answer]], dict[str, type]]
         ] = {
             "status": (self._tell_status, {}),
             "sessions": (self._list, {}),
+            "servers": (self._servers, {}),
             "quotas": (self._quotas, {}),
             "kick": (self._kick, {"id": str}),
             "reload": (self._take_anew, {"recheck": bool}),
@@ -87,6 +87,15 @@ class Administration:
             await call.give(usage)
         return Answer(done=True)
 
+    async def _servers(self, call: Call) -> Answer:
+        now = asyncio.get_running_loop().time()
+        for listener, farms in self._current.services.farms.items():
+            for one in farms.whole.servers:
+                host, port = one.at.host, one.at.port
+                state = one.state(now)
+                await call.give(LiveServer(listener, host, port, state, one.sessions))
+        return Answer(done=True)
+
     async def _list(self, call: Call) -> Answer:
         exchanges = self._exchanges()
         for count, gate in enumerate(self._sessions, 1):
@@ -107,10 +116,12 @@ class Administration:
 
     async def _kick(self, call: Call) -> Answer:
         wanted = str(call.arguments.get("id", "")).upper()
-        if not wanted:
-            return wrong("argument", "kick takes the id of a session, or its beginning")
+        target = wanted
         found = [g for g in self._sessions if g.visitor.session.startswith(wanted)]
-        if len(found) == 1:
+        if not wanted:
+            text = "kick takes the id of a session, or its beginning"
+            answer = wrong("argument", text)
+        elif len(found) == 1:
             [gate] = found
             exchanges = self._exchanges()[gate.visitor.session]
             error = Refused(Reason.ADMIN, "ended by the administrator")
@@ -121,10 +132,10 @@ class Administration:
             lines = [f"{len(found)} sessions begin so; say more of the id:"]
             lines += [f"  {named(gate)}" for gate in found[:NAMED]]
             lines += ["  …"] if len(found) > NAMED else []
-            return Answer(done=False, lines=tuple(lines), fault="argument")
+            answer = Answer(done=False, lines=tuple(lines), fault="argument")
         else:
             text = 'there is no such session; "portway sessions" shows all'
-            answer, target = wrong("refused", text), wanted
+            answer = wrong("refused", text)
         self._record(answer, "kick", str(call.uid), target=target[:64])
         return answer
 
@@ -138,43 +149,14 @@ class Administration:
         answer = await self._reload()
         facts: dict[str, str] = {}
         if answer.done and recheck:
-            judged, ended = await self._recheck()
+            judged, ended = await judge_anew(
+                self._sessions, self._current.services, self._doors(), self._exchanges
+            )
             facts = {"judged": str(judged), "ended": str(ended)}
             text = f"{judged} open requests judged anew, {ended} sessions ended"
             answer = Answer(done=True, lines=(*answer.lines, text))
         self._record(answer, "reload", uid, **facts)
         return answer
-
-    async def _recheck(self) -> tuple[int, int]:
-        """End the sessions with an exchange that the rules of now refuse.
-
-        Return how many exchanges were judged, and how many sessions ended.
-        """
-        services = self._current.services
-        gates = {gate.visitor.session: gate for gate in self._sessions}
-        refused: dict[str, None] = {}
-        judged = 0
-        is_ours = lru_cache(4096)(is_local)
-        exchanges = self._exchanges()
-        for exchange in [one for many in exchanges.values() for one in many]:
-            old = exchange.services is not services and not exchange.closed
-            if not old or exchange.session in refused:
-                continue
-            judged += 1
-            if not judged % AT_ONCE:
-                await asyncio.sleep(0)
-            verdict = verdict_now(exchange, services, is_ours)
-            if verdict is None or verdict.allowed or exchange.closed:
-                continue
-            gate = gates.get(exchange.session)
-            if gate is not None:
-                refused[exchange.session] = None
-                where = f" ({verdict.rule_at})" if verdict.rule else ""
-                exchange.note(ended_rule=f"{verdict.rule or 'no rule'}{where}")
-                reason = verdict.reason or Reason.DEFAULT
-                error = Refused(reason, verdict.because, verdict)
-                end(gate, exchanges[exchange.session], "reload", error)
-        return judged, len(refused)
 
     def _record(self, answer: Answer, command: str, uid: str, **facts: str) -> None:
         services = self._current.services
@@ -196,34 +178,6 @@ class Administration:
                 facts={"command": command, "uid": uid, **facts},
             )
         )
-
-
-def end(
-    gate: Gate, exchanges: Iterable[Exchange], by: str, error: PortwayError
-) -> None:
-    """End the session of *gate*, and those of its *exchanges* that go on."""
-    for exchange in exchanges:
-        if not exchange.closed:
-            cut(exchange, by, error)
-    gate.cut_off(by, error)
-
-
-def verdict_now(
-    exchange: Exchange, services: Services, is_ours: Callable[..., bool]
-) -> Verdict | None:
-    """Return what *services* say of *exchange* now; None: it cannot be told yet."""
-    now = services.clock()
-    try:
-        return judge(
-            services.rules,
-            services.doors,
-            exchange.access,
-            now,
-            is_ours,
-            by_name=exchange.way.by_name,
-        )
-    except (NeedsAddress, Refused):  # its address is being looked up; no descriptor
-        return None
 
 
 def shown(gate: Gate, exchanges: list[Exchange]) -> LiveSession:

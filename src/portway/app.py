@@ -156,7 +156,11 @@ class Gateway:
             minders = [tasks.create_task(run) for run in runs]
             self._sessions = sessions = Sessions(self._current, self._admission, tasks)
             self._administration = administration = Administration(
-                self._current, sessions, reload=self._reload, status=self._status
+                self._current,
+                sessions,
+                reload=self._reload,
+                status=self._status,
+                doors=lambda: [door for _, door in self._listeners.doors()],
             )
             try:
                 self._open(self._watch.prepared, self._current.services, sessions)
@@ -280,7 +284,8 @@ class Gateway:
         self._open(prepared, services, self._sessions)
         self._configuration = configuration
         self._watch.prepared = prepared
-        self._limiter.change(zone_of(configuration))
+        limits = {rule.name: rule.limits for rule in prepared.rules.rules}
+        self._limiter.change(zone_of(configuration), limits)
         self._admission.limits = possible(configuration.limits)
         self._writer.change(
             log_files(configuration), retention=retention_of(configuration.ledger)

@@ -90,6 +90,20 @@ class LiveSession(msgspec.Struct, frozen=True, omit_defaults=True):
     rule_at: str = ""
 
 
+class LiveServer(msgspec.Struct, frozen=True):
+    """A server of a reverse door: an item of ``servers``.
+
+    *state* is ``up``, ``down`` as probes have found it, or ``out`` for a while since it
+    failed a session.
+    """
+
+    listener: str
+    host: str
+    port: int
+    state: str
+    sessions: int
+
+
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a gateway says of itself: the item of ``status``.
 

@@ -38,6 +38,7 @@ from portway.net.parent import Parent
 from portway.net.stream import SocketStream
 from portway.services import Current, DataPorts, Door, Services, Visitor
 from portway.users.directory import Verification, Verified
+from portway.users.turnstile import to_its_end
 
 T = TypeVar("T")
 
@@ -102,23 +103,27 @@ class Gate:
         """Say whether the account store takes *credentials*, in the address's turn.
 
         If it does, the identity of all later exchanges is the account's. A wrong
-        password leaves a record, as a refused exchange of its own, and its answer
-        waits; the words for an unknown name may be a server's, so they leave none
-        until `refuse_unknown`. Raises Refused, with its record left:
-        LOGIN_UNAVAILABLE, the store could not be asked; RATE, too much was wrong.
+        password leaves a record of its own, and its answer waits; the words for an
+        unknown name may be a server's, so they leave none until `refuse_unknown`. Who
+        goes away meanwhile has tried. Raises Refused, with its record left: RATE, or
+        LOGIN_UNAVAILABLE, the store could not be asked.
         """
-        services, user, wait = self.services, credentials.user, 0.0
+        services, user, wait, gone = self.services, credentials.user, 0.0, None
         try:
             async with services.turnstile.turn(self.address):
-                found = await services.directory.verify(credentials)
+                asked, gone = await to_its_end(services.directory.verify(credentials))
+                found = asked.result()
+                unknown = gone and self.visitor.door.login == "required"
                 if found.verification is Verification.OK:
                     services.turnstile.succeeded(found.user)
                     self._take(found)
-                elif found.verification is Verification.WRONG:
+                elif found.verification is Verification.WRONG or unknown:
                     wait = self._login_failed(user)
         except Refused as refused:
             self.leave(refused, "LOGIN", user)
-            raise
+            raise gone or refused from None
+        if gone:
+            raise gone
         await asyncio.sleep(wait)
         return found.verification
 
@@ -198,14 +203,12 @@ class Gate:
         exchange = await self.begin(
             action, destination, method=method, resource=resource
         )
-        error: BaseException | None = None
         try:
             yield exchange
-        except BaseException as caught:
-            error = caught
-            raise
-        finally:
+        except BaseException as error:
             exchange.close(error)
+            raise
+        exchange.close()
 
     async def begin(
         self,
@@ -232,8 +235,7 @@ class Gate:
             exchange.server_login, exchange.ours = within.server_login, within.ours
         if self.parent is not None:
             exchange.go(Way(self.parent) if within is None else within.way)
-        services = exchange.services
-        await services.sink.ready()
+        await exchange.services.sink.ready()
         try:
             await exchange.judge()
         except BaseException as error:
@@ -241,7 +243,7 @@ class Gate:
                 cut(exchange, *self._cut_off)
             exchange.close(error)
             raise
-        services.live.add(exchange)
+        exchange.services.live.add(exchange)
         self._busy += action is not Action.CONNECT
         exchange.over = self._exchange_over
         return exchange

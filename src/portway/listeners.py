@@ -68,7 +68,7 @@ class Listeners:
             del self._entrances[endpoint], self._sockets[endpoint]
         for endpoint, listener in wanted.items():
             entrance = make_entrance(
-                configuration.gateway.name, listener, contexts[listener.name]
+                configuration.gateway.name, listener, contexts[listener.name], endpoint
             )
             if endpoint in fresh:
                 self._entrances[endpoint] = entrance
@@ -142,8 +142,10 @@ class Listeners:
             sock.close()
 
 
-def make_entrance(name: str, listener: Listener, contexts: TlsContexts) -> Entrance:
-    """Return what the clients of *listener* get; *name* is the gateway's."""
+def make_entrance(
+    name: str, listener: Listener, contexts: TlsContexts, at: Endpoint
+) -> Entrance:
+    """Return what the clients of *listener* get *at* one place; *name* is ours."""
     protocol = PROTOCOLS[listener.protocol]
     return Entrance(
         Door(
@@ -152,6 +154,8 @@ def make_entrance(name: str, listener: Listener, contexts: TlsContexts) -> Entra
             protocol.port,
             listener.mode,
             captures=listener.settings.captures,
+            login=listener.login,
+            at=at,
         ),
         protocol.handler(name, listener, contexts),
         protocol.too_many(name),

@@ -61,6 +61,8 @@ class Door:
     """What the records say of a listener. *port* is its protocol's default port.
 
     *captures*: clients come to it with connections to addresses that are not ours.
+    *login* says whether they log in to the gateway: none, optional or required. *at*
+    is where the listener is, of all that it may have.
     """
 
     listener: str
@@ -68,6 +70,8 @@ class Door:
     port: int
     mode: str
     captures: bool = False
+    login: str = "none"
+    at: Endpoint | None = None
 
     def url(self, access: Access) -> str:
         """Return the URL of what *access* asks for."""

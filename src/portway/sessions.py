@@ -88,7 +88,8 @@ class Sessions:
             self._tasks.create_task(turn_away(stream, entrance.too_many))
             return
         gate = Gate(self._current, entrance.door, stream, address)
-        gate.visitor = replace(gate.visitor, called=called)
+        if called is not None:
+            gate.visitor = replace(gate.visitor, called=called)
         served = entrance.handler(stream, gate)
         task = self._tasks.create_task(self._see_out(served, stream))
         self._gates[task] = gate

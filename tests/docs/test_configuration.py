@@ -12,6 +12,7 @@ from msgspec.structs import FieldInfo, fields
 
 from portway.config.decode import decode_fields
 from portway.config.report import Report
+from portway.config.reverse import Health, Route
 from portway.config.schema import (
     Gateway,
     Group,
@@ -53,8 +54,10 @@ TABLES = {
     "[listen.NAME]": keys(
         Listener,
         FtpSettings,
-        but=frozenset({"name", "where", "settings", "upstream"}),
+        but=frozenset({"name", "where", "settings", "upstream", "health", "route"}),
     ),
+    "[listen.NAME.health]": keys(Health),
+    "[[listen.NAME.route]]": keys(Route),
     "[listen.NAME.upstream]": keys(Upstream),
     "[list.NAME]": keys(ListFile, but=frozenset({"name", "where"})),
     "[login]": keys(Logins, but=frozenset({"htpasswd", "ldap", "radius", "pam"})),
@@ -132,8 +135,8 @@ def test_every_choice_is_named_and_no_other(table: str, field: FieldInfo) -> Non
 def choices_of(field: FieldInfo) -> tuple[str, ...]:
     """Return the values that are to be had: of the modes only what is built."""
     if field.name == "mode":
-        return ("forward",)
-    if field.name == "protocol":
+        return ("forward", "transparent", "reverse")
+    if field.name == "protocol" and field.type is str:  # a listener's
         return ("ftp",)
     return tuple(getattr(field.type, "__args__", ()))
 

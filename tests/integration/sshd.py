@@ -85,7 +85,13 @@ MaxStartups 100
     for name, more in lines.items():
         (folder / name).write_text(Path("/etc", name).read_text() + more)
         steps.append(f"mount --bind {shlex.quote(str(folder / name))} /etc/{name}")
-    steps += ["mount -t tmpfs tmpfs /run", "mkdir /run/sshd"]
+    tiny = root / "tiny"
+    tiny.mkdir()
+    steps += [
+        "mount -t tmpfs tmpfs /run",
+        "mkdir /run/sshd",
+        f"mount -t tmpfs -o size=1m,mode=777 tmpfs {shlex.quote(str(tiny))}",
+    ]
     program = shlex.join([str(SSHD), "-D", "-e", "-f", str(settings)])
     return ["unshare", "-m", "sh", "-c", " && ".join([*steps, f"exec {program}"])]
 

@@ -19,7 +19,7 @@ from tests.integration.network import INNER, Network, wan_address, wan_name
 from tests.integration.process import eventually
 from tests.integration.servers import Server, digest
 
-PLAIN, TRANSLATED, KEYED, PINNING = 2121, 2122, 2123, 2124
+PLAIN, TRANSLATED, KEYED, PINNING, SECURE = 2121, 2122, 2123, 2124, 2126
 BIG = 40_000_000
 
 How = tuple[str, str, int]  # a client, its data mode, the family of its connection
@@ -67,6 +67,7 @@ def gateway(
         [
             doors.HEAD,
             doors.door("plain", PLAIN, upstream=trusted),
+            doors.door("secure", SECURE, upstream=f'{trusted}\ntls = "required"'),
             doors.door("only", TRANSLATED, upstream=f'{trusted}\nprotocol = "sftp"'),
             doors.door(
                 "keyed",
@@ -140,6 +141,7 @@ def test_every_client(
     assert {one["outcome"] for one in records} == {"ok"}
     moved = [one for one in records if one["method"] in {"RETR", "STOR"}]
     assert {one["server_data"] for one in moved} == {"SFTP"}
+    assert {one["upstream_protocol"] for one in moved} == {"sftp"}
     fetched = next(one for one in records if one["method"] == "RETR")
     assert fetched["bytes_down"] == servers.SAMPLE_SIZE
     assert str(fetched["path"]).endswith("/root/files/sample.bin")
@@ -250,6 +252,25 @@ def test_the_first_key_is_pinned_and_no_other_taken(
     told = pytest.raises(ftplib.error_perm, match=r"another key .* SHA256:")
     with gateway.watched(), Client(network, PINNING) as ftp, told:
         ftp.login(name, servers.PASSWORD)
+
+
+def test_tls_is_for_ftp_servers(
+    network: Network, server: Server, gateway: Gateway
+) -> None:
+    with gateway.watched(), Client(network, SECURE) as ftp:
+        name = f"joe@sftp://{wan_address(sshd.HOST, 4)}"
+        ftp.login(name, servers.PASSWORD)
+        assert "files/sample.bin" in ftp.nlst("files")
+        ftp.quit()
+
+
+def test_a_full_disk(network: Network, server: Server, gateway: Gateway) -> None:
+    with gateway.watched() as records, client(network) as ftp:
+        with pytest.raises(ftplib.error_temp, match="452 Disk full"):
+            ftp.storbinary("STOR tiny/much", io.BytesIO(bytes(4_000_000)))
+        ftp.quit()
+    (moved,) = [one for one in records if one["method"] == "STOR"]
+    assert (moved["outcome"], moved["status"]) == ("cut", "452")
 
 
 @pytest.fixture

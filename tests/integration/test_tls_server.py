@@ -172,6 +172,18 @@ def test_a_server_that_is_not_trusted(name: str, tmp_path: Path, world: World) -
     refused(made, f"530 Host {name}4.test: {words}.")
 
 
+def test_a_server_that_has_no_tls(
+    tmp_path: Path, world: World, server: Callable[[str], Server]
+) -> None:
+    """It is spoken to in clear where the door only tries, and that is recorded."""
+    there = server("vsftpd")
+    made = run(world, there, tmp_path, "stranger", mode="PASV")
+    check(there, tmp_path, made)
+    assert made.records[-1]["tls_server"] == "clear"
+    made = run(world, there, tmp_path, "required", mode="PASV")
+    refused(made, "530 Host vsftpd4.test offers no TLS.")
+
+
 def refused(made: Run, words: str) -> None:
     assert made.status != 0, made.shown
     assert words in made.shown

@@ -27,7 +27,7 @@ from tests.integration.process import run
 from tests.integration.servers import Server, digest
 from tests.integration.speaker import Speaker, read_all
 from tests.sequences.sequences import DOUBLE
-from tests.sequences.walk import WORDS, Form, walk
+from tests.sequences.walk import WORDS, walk
 
 CONTENT = bytes(range(256)) * 1500
 MODES = [("PASV", 4), ("EPSV", 4), ("PORT", 4), ("EPRT", 4), ("EPSV", 6), ("EPRT", 6)]
@@ -103,7 +103,8 @@ def scene(
 ) -> Iterator[Scene]:
     place = folder / f"caught-{request.param}"
     text = configuration(*DOORS[request.param])
-    with Gateway(through.gateway, place, text) as gateway:
+    users = {WORDS["fu"]: WORDS["fp"]}
+    with Gateway(through.gateway, place, text, users=users) as gateway:
         command = ["init", "--transparent", "--interface", "lan0"]
         load_rules(through, gateway.portway(*command))
         yield Scene(request.param, through, gateway)
@@ -293,34 +294,38 @@ def test_strangers_get_no_data(scene: Scene, nano: NanoFtpd) -> None:
     with scene.gateway.watched(), scene.enter(nano) as client:
         client.login("joe")
         address, port = client.passive("EPSV")
-        with pytest.raises(ConnectionError):
-            with lan.connect(address, port, STRANGER[family]) as stranger:
-                assert stranger.recv(1)
+        with (
+            pytest.raises(ConnectionError),
+            lan.connect(address, port, STRANGER[family]) as stranger,
+        ):
+            stranger.recv(1)
         with lan.connect(address, port) as stream:
             client.expect("RETR sample.bin", 150)
             assert read_all(stream) == CONTENT
         assert client.reply().code == 226
 
 
-@pytest.mark.parametrize("form", DOUBLE, ids=lambda form: form.client)
-def test_double_login(form: Form, scene: Scene, nano: NanoFtpd) -> None:
+def test_double_login(scene: Scene) -> None:
     """After a reload the door wants a login of its own, and dials behind it."""
-    gateway = scene.gateway
+    gateway, lan = scene.gateway, scene.network.lan
     settings, upstream = DOORS[scene.capture]
+    gateway.write(configuration(f'login = "required"\n{settings}', upstream))
+    gateway.portway("reload")
     try:
-        gateway.write(configuration(f'login = "required"\n{settings}', upstream))
-        gateway.portway("user", "add", "fu", given="fp-word\n")
-        gateway.portway("reload")
-        with gateway.watched() as records, scene.enter(nano) as client:
-            assert str(client.greeting) == "220 edge FTP proxy ready."
-            outcome = walk(form, client, WORDS)
-            assert outcome.inside, outcome
-            assert client.fetch("RETR sample.bin", "EPSV") == CONTENT
-        assert nano.lines[:2] == ["USER joe", "PASS s3cret"]
+        with NanoFtpd(scene.network.wan, wan_address("nano", 4)) as nano:
+            nano.files["sample.bin"] = CONTENT
+            with gateway.watched(len(DOUBLE)) as records:
+                for form in DOUBLE:
+                    with Speaker(lan, nano.address, 21) as client:
+                        assert str(client.greeting) == "220 edge FTP proxy ready."
+                        outcome = walk(form, client, WORDS)
+                        assert outcome.inside, outcome
+                        assert client.fetch("RETR sample.bin") == CONTENT
+            assert nano.lines[:2] == ["USER joe", "PASS s3cret"]
+            assert not any("fu" in line for line in nano.lines)
         ours = [record for record in records if record["listener"] == "caught"]
         assert {record["user"] for record in ours} == {"fu"}
     finally:
-        gateway.portway("user", "remove", "fu")
         gateway.write(configuration(settings, upstream))
         gateway.portway("reload")
 

@@ -387,3 +387,85 @@ def test_usage_tells_who_used_what() -> None:
         assert desk.clock.now < usage.renewal <= desk.clock.now + DAY
 
     run(main())
+
+
+def test_a_network_of_ipv6_is_one_client() -> None:
+    async def main() -> None:
+        one, other, far = (
+            replace(NOBODY, client=ip_address(text))
+            for text in ("2001:db8::1", "2001:db8::f:2", "2001:db8:0:1::1")
+        )
+        for per in (Per.CLIENT, Per.USER):
+            desk = Desk(Limit(per=per, quotas=(Quota(100, Period.DAY),)))
+            await move(desk.admit("1", one).up, 100)
+            assert desk.refused("2", other).reason is Reason.QUOTA
+            desk.admit("3", far)
+            (usage,) = desk.limiter.usage()
+            assert usage.member == "2001:db8::/64"
+
+    run(main())
+
+
+# A reload.
+
+
+def limits(**amounts: object) -> dict[str, tuple[Limit, ...]]:
+    return {"r": (Limit(**amounts),)}  # type: ignore[arg-type]
+
+
+def test_a_lower_quota_reaches_what_moves() -> None:
+    async def main() -> None:
+        desk = Desk(Limit(quotas=(Quota(1000, Period.DAY),)))
+        permit = desk.admit("1")
+        await move(permit.up, 400)
+        desk.limiter.change(None, limits(quotas=(Quota(500, Period.DAY),)))
+        assert await permit.up.leave(1000) == 100
+        permit.up.moved(100)
+        with pytest.raises(Refused, match="500 B a day"):
+            await permit.up.leave(1)
+        (usage,) = desk.limiter.usage()
+        assert (usage.used, usage.left) == (500, 0)
+
+    run(main())
+
+
+def test_a_higher_quota_lets_who_waits_go_on() -> None:
+    async def main() -> None:
+        desk = Desk(Limit(quotas=(Quota(100, Period.DAY),)))
+        holding, waiting = desk.admit("1"), desk.admit("2")
+        await holding.up.leave(100)
+        task = asyncio.ensure_future(waiting.up.leave(100))
+        await asyncio.sleep(1)
+        desk.limiter.change(None, limits(quotas=(Quota(150, Period.DAY),)))
+        assert await task == 50
+
+    run(main())
+
+
+def test_another_rate_reaches_what_moves() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        desk = Desk(Limit(rate=1_000_000))
+        permit = desk.admit("1")
+        desk.limiter.change(None, limits(rate=1000))
+        start = loop.time()
+        await move(permit.up, 20_000)
+        assert loop.time() - start > 15
+
+    run(main())
+
+
+def test_what_moves_comes_under_no_limit_that_is_another_s() -> None:
+    async def main() -> None:
+        for rules in (
+            {},
+            {"another": (Limit(quotas=(Quota(1, Period.DAY),)),)},
+            limits(quotas=(Quota(1, Period.MONTH),)),
+            limits(per=Per.RULE, quotas=(Quota(1, Period.DAY),)),
+        ):
+            desk = Desk(Limit(quotas=(Quota(1000, Period.DAY),)))
+            permit = desk.admit("1")
+            desk.limiter.change(None, rules)
+            await move(permit.up, 1000)
+
+    run(main())

@@ -12,11 +12,12 @@ what was on it is open, and each exchange has left one record.
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
 import pytest
+from msgspec import structs
 from tests.fds import nothing_left_open
 from tests.session.peers import Ended, Peer, Port, call
 from tests.wires import listener, port_of
@@ -30,6 +31,8 @@ from portway.net.doors import Doors
 from portway.net.linger import close_lingering
 from portway.net.listen import prepare
 from portway.policy.compile import compile_rules
+from portway.policy.groups import compile_groups
+from portway.policy.routes import Farms, farms_of
 from portway.protocols.ftp import captured
 from portway.protocols.ftp.protocol import PROTOCOL
 from portway.protocols.ftp.settings import FtpSettings, Upstream
@@ -141,6 +144,7 @@ class Stage:
         self.door = door
         self.client: Peer = None  # type: ignore[assignment]
         self.port: Port = None  # type: ignore[assignment]
+        self.farms: dict[str, Farms] = {}  # of a reverse door
         self.server: Peer | None = None
         self._open: list[Peer | Port] = []
         self._past: list[str] = []
@@ -281,12 +285,14 @@ async def stage(
     server: str = "127.0.0.1",
     client: str = "127.0.0.1",
     upstream: Upstream | None = None,
+    servers: Callable[["Stage"], Sequence[str]] | None = None,
     **settings: object,
 ) -> AsyncIterator[Stage]:
     """Set a stage; *server* and *client* are the addresses that they are reached at.
 
     Names: ``ftp.test`` and ``other.test`` are the server's. A transparent door takes
-    each client to be on its way to the server: nobody has to catch it.
+    each client to be on its way to the server: nobody has to catch it. A reverse one
+    has *servers*, or else the server alone.
     """
     ruleset, problems = compile_rules(
         rules, timezone="UTC", protocols={"ftp": PROTOCOL.methods}, groups=groups
@@ -308,6 +314,7 @@ async def stage(
             doors=Doors([(ip_address(client), endpoint.port)]),
             clock=clock,
             handshakes=HANDSHAKES,
+            farms=(farms := dict[str, Farms]()),
         )
         table = Listener(
             name="door",
@@ -337,6 +344,10 @@ async def stage(
                 scene = Stage(services, shelf, clock, sessions, endpoint)
                 scene.port = scene.listen(server)
                 there = Endpoint(server, scene.port.number)
+                if mode == "reverse":
+                    words = servers(scene) if servers else [str(there)]
+                    farms["door"] = farms_at(table, words, groups)
+                    scene.farms = farms
                 patch = pytest.MonkeyPatch()
                 patch.setattr(captured, "original_destination", lambda _: there)
                 await scene.arrive()
@@ -358,6 +369,18 @@ async def stage(
         assert pipes.total == 0
         assert not list(services.live)
         check_records(shelf.records)
+
+
+def farms_at(
+    table: Listener, words: Sequence[str], groups: tuple[Group, ...]
+) -> Farms:
+    """Return the farms of a reverse door whose usual servers are at *words*."""
+    assert isinstance(table.settings, FtpSettings)
+    keys = structs.replace(table.settings, servers=tuple(words))
+    found, wrong = farms_of(keys, compile_groups(groups, []))
+    assert found is not None
+    assert not wrong
+    return found
 
 
 def check_records(records: list[Record]) -> None:

@@ -30,7 +30,7 @@ from portway.model import (
 )
 from portway.policy.compile import compile_rules
 from portway.protocols.ftp.protocol import PROTOCOL
-from portway.services import Current
+from portway.services import Current, Door
 from portway.sessions import Sessions
 
 SERVER = Endpoint("203.0.113.5", 21)
@@ -41,7 +41,7 @@ NO_STORES = rule("deny", name="no stores", do="ftp:STOR", because="Closed now.")
 class Desk:
     """The administration of a stage, asked without a socket."""
 
-    def __init__(self, scene: Stage, *rules: Rule) -> None:
+    def __init__(self, scene: Stage, *rules: Rule, door: Door | None = None) -> None:
         self.items: list[LiveSession] = []
         self.shelf = Shelf()
         compiled, problems = compile_rules(
@@ -56,6 +56,7 @@ class Desk:
             scene.sessions,
             reload=self._reload,
             status=self._status,
+            doors=lambda: [door or Door("door", "ftp", 21, "forward")],
         )
 
     async def _reload(self) -> Answer:
@@ -241,8 +242,8 @@ async def test_a_beginning_is_enough_if_it_is_one_sessions() -> None:
         assert (await here.ask("kick", id=ids[1][:digits].lower())).done
         await scene.play(KICKED)
         assert await first.silent()
-    failed, done = here.shelf.records
-    assert (failed.outcome, done.outcome) == ("failed", "ok")
+    assert [one.outcome for one in here.shelf.records] == [*["failed"] * 3, "ok"]
+    assert {one.facts["command"] for one in here.shelf.records} == {"kick"}
 
 
 async def test_what_is_asked_wrongly() -> None:
@@ -295,6 +296,55 @@ async def test_a_recheck_leaves_what_is_allowed_still() -> None:
         again = await here.ask("reload", recheck=True)
         assert again.lines[-1].startswith("1 ")  # it goes on under the old rules
         await scene.play(f"> DELE f\n{LONG}> DELE f\n{LONG}< 250 ok\n< 250 ok")
+
+
+@pytest.mark.parametrize(
+    ("door", "words"),
+    [
+        (Door("another", "ftp", 21, "forward"), "its listener is no more"),
+        (Door("door", "ftp", 21, "reverse"), "its listener is no more"),
+        (Door("door", "ftp", 21, "forward", at=SERVER), "its listener is no more"),
+        (
+            Door("door", "ftp", 21, "forward", login="required"),
+            "its listener demands a login now",
+        ),
+    ],
+)
+async def test_a_recheck_ends_who_would_not_be_let_in_any_more(
+    door: Door, words: str
+) -> None:
+    async with stage() as scene:
+        await scene.play(IN)
+        answer = await Desk(scene, door=door).ask("reload", recheck=True)
+        assert answer.lines[-1].endswith("1 sessions ended")
+        await scene.play(f"< 421 ...\nended\n{LONG}ended")
+        [record] = scene.records
+        assert (record.outcome, record.ended_by) == ("cut", "reload")
+        assert record.error == words
+
+
+async def test_a_recheck_ends_who_has_nothing_open_too() -> None:
+    async with stage() as scene:
+        await scene.play("< 220 edge FTP proxy ready.")
+        gone = Door("another", "ftp", 21, "forward")
+        await Desk(scene, door=gone).ask("reload", recheck=True)
+        await scene.play(KICKED)
+
+
+async def test_a_recheck_asks_no_login_of_who_has_one() -> None:
+    accounts: dict[str, str | None] = {"alice": "wonder"}
+    async with stage(login="optional", accounts=accounts) as scene:
+        await scene.play("""
+            < 220 edge FTP proxy ready.
+            > USER alice
+            < 331 Send password.
+            > PASS wonder
+            < 230 ...
+            """)
+        door = Door("door", "ftp", 21, "forward", login="required")
+        answer = await Desk(scene, door=door).ask("reload", recheck=True)
+        assert answer.lines[-1].endswith(" 0 sessions ended")
+        await scene.play("silent")
 
 
 # What no script can time.
@@ -356,6 +406,7 @@ async def test_quotas_are_told() -> None:
             Sessions(here.current, Admission(Limits()), asyncio.TaskGroup()),
             reload=never,
             status=never,
+            doors=never,
         )
         answer = await asked.answer(Call(Request("quotas"), 0, keep))
         permit.release()

@@ -1,19 +1,28 @@
 """Behind a balancer, and in front of one: whom each side takes the client for."""
 
+import asyncio
 import logging
+import ssl
+from contextlib import closing
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
-from tests.session.moving import LONG, agree, move
-from tests.session.peers import PATIENCE, Peer
-from tests.session.stage import EVERYTHING, Stage, rule, stage
+from tests.certificates import issue
+from tests.session.moving import LONG, Legs, Way, agree, move, server_way
+from tests.session.peers import PATIENCE, Peer, Port
+from tests.session.secure import SecurePeer
+from tests.session.stage import EVERYTHING, Names, Stage, rule, stage
 from tests.wires import until
 
-from portway.config.schema import Limits
+from portway.config.reverse import Health
+from portway.config.schema import Limits, Listener
 from portway.model import Endpoint
 from portway.net import introductions
+from portway.net.contexts import TlsContexts
 from portway.net.preface import FORMATS, NOBODY_ELSE, Preface, read_preface, wanted
-from portway.protocols.ftp.settings import Upstream
+from portway.protocols.ftp.probe import probe_of
+from portway.protocols.ftp.settings import FtpSettings, Upstream
 
 HERE = "127.0.0.1"
 BALANCERS = (ip_network("127.0.0.1/32"),)
@@ -22,8 +31,7 @@ CLIENT = Endpoint("127.0.0.5", 40_000)
 CALLED = Endpoint("198.51.100.2", 21)
 V1 = FORMATS["v1"](CLIENT, CALLED)
 ONLY_CLIENT = (rule(name="the client", who=CLIENT.host),)
-IN = f"""
-< 220 edge FTP proxy ready.
+LOGIN = f"""
 > USER u@{{at}}
 {LONG}< 220 Welcome
 {LONG}> USER u
@@ -31,6 +39,7 @@ IN = f"""
 < 230-Welcome
 < 230 In
 """
+IN = f"< 220 edge FTP proxy ready.{LOGIN}"
 
 
 @pytest.mark.parametrize("version", FORMATS)
@@ -97,21 +106,23 @@ async def test_a_balancer_that_only_looks_in_is_no_news(
     assert not caplog.records
 
 
-@pytest.mark.parametrize("version", FORMATS)
-async def test_from_a_stranger_a_header_is_garbage(version: str) -> None:
-    async with stage(
-        rules=(rule("deny", who=CLIENT.host), EVERYTHING), proxy_protocol=OTHERS
-    ) as scene:
-        await scene.client.say(FORMATS[version](CLIENT, CALLED))
-        await scene.play("< 220 edge...")
-        line = await scene.client.line()
-        assert line[:1] == b"5", line
-        while (await scene.client.line())[:4] != b"200 ":
-            await scene.client.say(b"NOOP\r\n")
-        await scene.client.say(b"USER u@ftp.test:%d\r\n" % scene.port.number)
-        await scene.play(f"{LONG}< 220 Hi\n{LONG}> USER u\n{LONG}< 230 In")
-        scene.client.close()
+async def test_from_a_stranger_a_header_is_no_command() -> None:
+    rules = rule("deny", who=CLIENT.host), EVERYTHING
+    async with stage(rules=rules, proxy_protocol=OTHERS) as scene:
+        await scene.client.say(V1)
+        await scene.play("< 220 edge...\n< 5...")
+        await scene.play(LOGIN)
     assert scene.records[0].client == HERE
+
+
+async def test_from_a_stranger_version_2_says_quit() -> None:
+    """It is made so, that those who do not know it close."""
+    async with stage(proxy_protocol=OTHERS) as scene:
+        await scene.client.say(FORMATS["v2"](CLIENT, CALLED))
+        heard, how = await scene.client.the_rest()
+    assert heard.endswith(b"\r\n221 Goodbye.\r\n")
+    assert how == "eof"
+    assert not scene.records
 
 
 async def test_the_limit_of_clients_counts_those_who_are_named() -> None:
@@ -140,8 +151,11 @@ async def within(scene: Stage) -> None:
     await scene.play(IN)
 
 
-async def fetch(scene: Stage, client: Peer, server: Peer) -> None:
-    await scene.play(f"> RETR f\n{LONG}> RETR f\n{LONG}< 150 Hi\n< 150 Hi")
+async def fetch(scene: Stage, legs: Legs, client: Peer | None = None) -> None:
+    await scene.play(f"> RETR f\n{LONG}> RETR f\n{LONG}< 150 Hi")
+    server = await legs.at_server()
+    client = client or await legs.at_client()
+    await scene.play("< 150 Hi")
     await move(server, client, b"data")
     await scene.play(f"{LONG}< 226 Done\n< 226 Done")
 
@@ -152,7 +166,7 @@ async def test_data_come_through_the_balancer_with_a_header() -> None:
         legs = await agree(scene, "PASV")
         client = await scene.call(HERE, legs.client.number)
         await client.say(FORMATS["v2"](CLIENT, CALLED))
-        await fetch(scene, client, await legs.at_server())
+        await fetch(scene, legs, client)
 
 
 async def test_data_may_come_from_the_client_itself() -> None:
@@ -160,7 +174,7 @@ async def test_data_may_come_from_the_client_itself() -> None:
         await within(scene)
         legs = await agree(scene, "PASV")
         client = await scene.call(HERE, legs.client.number, CLIENT.host)
-        await fetch(scene, client, await legs.at_server())
+        await fetch(scene, legs, client)
 
 
 async def test_the_balancer_brings_no_data_of_others() -> None:
@@ -172,7 +186,7 @@ async def test_the_balancer_brings_no_data_of_others() -> None:
         assert await other.the_rest() == (b"", "reset")
         client = await scene.call(HERE, legs.client.number)
         await client.say(V1)
-        await fetch(scene, client, await legs.at_server())
+        await fetch(scene, legs, client)
 
 
 async def test_active_data_are_dialled_to_the_client_itself() -> None:
@@ -180,17 +194,24 @@ async def test_active_data_are_dialled_to_the_client_itself() -> None:
         await within(scene)
         mine = scene.listen(CLIENT.host)
         await scene.client.say(b"PORT " + mine.as_port.encode() + b"\r\n")
-        await scene.play(f"{LONG}> EPSV")
-        there = scene.listen(HERE)
-        await scene.play(f"{LONG}< 229 (|||{there.number}|)\n< 200 PORT ...")
-        await scene.play(f"> RETR f\n{LONG}> RETR f\n{LONG}< 150 Hi")
-        client = await mine.accept()
-        server = await there.accept()
-        scene.keep(client)
-        scene.keep(server)
-        await scene.play("< 150 Hi")
-        await move(server, client, b"data")
-        await scene.play(f"{LONG}< 226 Done\n< 226 Done")
+        server = await server_way(scene)
+        await scene.play("< 200 PORT command successful.")
+        legs = Legs(scene, Way("PORT", CLIENT.host, mine.number, mine), server)
+        await fetch(scene, legs)
+
+
+async def test_a_client_of_another_family_is_called_back() -> None:
+    far = Endpoint("::1", 40_000)
+    async with stage(proxy_protocol=BALANCERS) as scene:
+        await scene.client.say(FORMATS["v2"](far, CALLED))
+        await scene.play(IN)
+        mine = scene.listen(far.host)
+        await scene.client.say(b"EPRT " + mine.as_eprt.encode() + b"\r\n")
+        server = await server_way(scene)
+        await scene.play("< 200 EPRT command successful.")
+        await fetch(
+            scene, Legs(scene, Way("EPRT", far.host, mine.number, mine), server)
+        )
 
 
 async def test_the_door_may_close_while_a_header_is_due() -> None:
@@ -199,6 +220,46 @@ async def test_the_door_may_close_while_a_header_is_due() -> None:
         await until(lambda: len(scene.sessions._introductions) == 1)
         await scene.sessions.cut()
         await scene.play("reset")
+
+
+# TLS.
+
+
+@pytest.mark.parametrize("tls", ["implicit", "required"])
+async def test_the_header_comes_before_tls_on_either_connection(
+    tls: str, tmp_path: Path
+) -> None:
+    signed = issue(tmp_path)
+    trusting = ssl.create_default_context(cafile=signed.ca)
+    trusting.check_hostname = False
+    async with stage(
+        tls=tls,
+        certificate=signed.certificate,
+        key=signed.key,
+        proxy_protocol=BALANCERS,
+    ) as scene:
+        plain = scene.client
+        await plain.say(V1)
+        if tls == "required":
+            await scene.play("< 220 edge...\n> AUTH TLS\n< 234 ...")
+        scene.client = SecurePeer(plain, trusting)
+        await scene.client.shake_hands()
+        if tls == "implicit":
+            await scene.play("< 220 edge...")
+        await scene.play(LOGIN)
+        await scene.play("> PBSZ 0\n< 200 ...\n> PROT P\n< 200 ...")
+        legs = await agree(scene, "PASV")
+        data = await scene.call(HERE, legs.client.number)
+        await data.say(FORMATS["v2"](CLIENT, CALLED))
+        await scene.play(f"> RETR f\n{LONG}> RETR f\n{LONG}< 150 Hi")
+        server = await legs.at_server()
+        client = SecurePeer(data, trusting)
+        await client.shake_hands()
+        await scene.play("< 150 Hi")
+        await move(server, client, b"data")
+        await scene.play(f"{LONG}< 226 Done\n< 226 Done")
+        scene.client.close()
+    assert {record.client for record in scene.records} == {CLIENT.host}
 
 
 # Out.
@@ -222,7 +283,7 @@ async def test_the_server_is_told_of_the_client_first(version: str) -> None:
         await scene.play(f"{LONG}< 220 Hi\n{LONG}> USER u\n{LONG}< 230 In")
         await scene.play("< 230-Hi\n< 230 In")
         legs = await agree(scene, "PASV")
-        await fetch(scene, await legs.at_client(), await legs.at_server())
+        await fetch(scene, legs)
 
 
 @pytest.mark.parametrize("version", FORMATS)
@@ -232,3 +293,23 @@ async def test_what_a_balancer_says_is_passed_on(version: str) -> None:
         await scene.client.say(V1)
         await scene.play("< 220 edge...\n> USER u@{at}")
         assert await header(await scene.called()) == Preface(CLIENT, CALLED)
+
+
+@pytest.mark.parametrize("version", FORMATS)
+async def test_who_looks_whether_a_server_lives_speaks_for_nobody(version: str) -> None:
+    settings = FtpSettings(
+        upstream=Upstream(proxy_protocol=version),  # type: ignore[arg-type]
+        health=Health(),
+    )
+    table = Listener(
+        name="door", where="test:1", protocol="ftp", address=(), settings=settings
+    )
+    with closing(Port()) as port:
+        ask = probe_of(table, TlsContexts(), Names({}))
+        asking = asyncio.ensure_future(ask(Endpoint(port.host, port.number)))
+        with closing(await port.accept()) as server:
+            assert await header(server) == Preface()
+            await server.say(b"220 Hi\r\n")
+            assert await server.line() == b"QUIT"
+            await server.say(b"221 Bye\r\n")
+            await asking

@@ -3,6 +3,7 @@
 import datetime as dt
 import logging
 import ssl
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -404,6 +405,40 @@ async def test_a_certificate_of_ours(
         assert scene.server.tls.getpeercert()
 
 
+def of_version_1(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Make *context* that of a server which has never heard of anything newer."""
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1
+    return context
+
+
+async def test_an_old_version_of_tls(
+    certificates: Certificates, secured: Callable[..., Upstream]
+) -> None:
+    context = of_version_1(certificates.accepting())
+    async with stage(upstream=secured(tls_min="1.0")) as scene:
+        await come_inside(scene, context)
+        _, server = await begin(scene, "LIST", context)
+        assert server.tls.session_reused
+        server.end()
+        await scene.play(f"{LONG}< 226 Done\n< 226 Done")
+    assert scene.records[0].facts["tls_server"].startswith("TLSv1 ")
+
+
+async def test_an_old_version_of_tls_that_nobody_wants(
+    certificates: Certificates, secured: Callable[..., Upstream]
+) -> None:
+    context = of_version_1(certificates.accepting())
+    async with stage(upstream=secured()) as scene:
+        await scene.play(GREETED + f"{LONG}< 234 Go ahead")
+        with pytest.raises(ssl.SSLError):
+            await server_goes_inside(scene, context)
+        await scene.play("< 530 Host ftp.test: TLS: ... protocol version.")
+
+
 # The protection of data.
 
 IN = f"""
@@ -491,6 +526,21 @@ async def test_data_in_clear_on_purpose(
         await in_clear(scene)
 
 
+async def test_data_before_any_login_are_not_in_clear(
+    certificates: Certificates, secured: Callable[..., Upstream]
+) -> None:
+    context = certificates.accepting()
+    async with stage(upstream=secured()) as scene:
+        await greet(scene, "required", context)
+        await scene.play(f"{LONG}> USER u\n{LONG}< 331 Password")
+        await scene.play("< 331-Welcome\n< 331 Password")
+        client, server = await begin(scene, "STOR f", context)
+        await client.say(b"whole")
+        client.end()
+        assert await server.the_rest() == (b"whole", "eof")
+        await scene.play(f"{LONG}< 226 Done\n< 226 Done")
+
+
 # How data end.
 
 
@@ -537,6 +587,24 @@ async def test_who_has_signed_one_end_has_to_sign_the_next(
         await scene.play(f"{LONG}< 226 Done")
         await scene.play("< 426 The server's data were cut off inside TLS.")
     assert [record.outcome for record in scene.records] == ["ok", "cut", "ok"]
+
+
+async def test_a_server_that_dies_in_the_middle(
+    certificates: Certificates, secured: Callable[..., Upstream]
+) -> None:
+    """All its connections end alike, and nothing says that its data were whole."""
+    context = certificates.accepting()
+    async with stage(upstream=secured()) as scene:
+        await come_inside(scene, context)
+        client, server = await begin(scene, "RETR f", context)
+        await server.say(b"half")
+        assert await client.hear() == b"half"
+        assert scene.server is not None
+        scene.server.close()
+        server.close()
+        assert await client.the_rest() == (b"", "reset")
+        await scene.play("< 426 ...\n< 421 Server closed the connection.\nended")
+    assert scene.records[0].outcome == "cut"
 
 
 async def test_the_end_that_a_server_signs_is_answered(

@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import socket
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 import asyncssh
@@ -19,6 +22,7 @@ from tests.sftp.world import (
 )
 from tests.wires import listener, port_of
 
+from portway.net.dial import dial
 from portway.protocols.ftp.sftp.connection import trust_of
 
 
@@ -308,3 +312,58 @@ async def test_nothing_is_left_of_a_session_that_ends(folder: Path, verb: str) -
                 if leg is not None:
                     leg.abort()
             await lose(server.connections[1])
+
+
+async def test_what_was_read_before_is_not_lost(folder: Path) -> None:
+    """A proxy on the way may have sent the server's first words with its own."""
+    async with serving(folder) as server:
+        stream = await dial([ip_address(HOST)], server.port)
+        stream.unread(await stream.receive(5))
+        visit = visiting(server.port, trusting(server), stream=stream)
+        async with visit as made:
+            assert (await made.talk.reply())[0] == 220
+            await made.talk.log_in()
+
+
+async def test_a_server_that_has_no_sftp(folder: Path) -> None:
+    def nobody(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        process.exit(1)
+
+    options: dict[str, object] = {"sftp_factory": None, "process_factory": nobody}
+    async with (
+        serving(folder, options=options) as server,
+        visiting(server.port, trusting(server)) as visit,
+    ):
+        await visit.talk.reply()
+        await visit.talk.say(f"USER {USER}")
+        code, text = await visit.talk.say(f"PASS {PASSWORD}")
+        assert (code, "no SFTP" in text) == (530, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"\xff" * 40000,
+        b"\0\0\0\x0c\x0a\x14" + b"x" * 10,
+        b"\x7f\xff\xff\xff" + b"\0" * 65536,
+        b"SSH-2.0-x\r\n" * 3000,
+    ],
+)
+async def test_a_server_that_speaks_nonsense(folder: Path, words: bytes) -> None:
+    async with serving(folder) as real:
+        trust = trusting(real)
+        with listener() as door, nothing_left_open():
+            door.setblocking(False)
+            loop = asyncio.get_running_loop()
+            async with visiting(port_of(door), trust) as visit:
+                peer, _ = await loop.sock_accept(door)
+                with peer:
+                    await loop.sock_sendall(peer, b"SSH-2.0-x\r\n")
+                    assert (await visit.talk.reply())[0] == 220
+                    await visit.talk.say(f"USER {USER}")
+                    await visit.talk.send(f"PASS {PASSWORD}")
+                    await loop.sock_recv(peer, 100)
+                    with suppress(OSError):
+                        await loop.sock_sendall(peer, words)
+                        peer.shutdown(socket.SHUT_WR)
+                    assert (await visit.talk.reply())[0] in {421, 530}

@@ -5,7 +5,7 @@ Not here: what a test says. Invariant: when the block is left, nothing is open.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -96,8 +96,10 @@ async def serving(
         port,
         server_factory=lambda: Counted(how),
         server_host_keys=[key],
-        sftp_factory=lambda chan: files(chan, chroot=str(folder).encode()),
-        **(options or {}),
+        **{
+            "sftp_factory": lambda chan: files(chan, chroot=str(folder).encode()),
+            **(options or {}),
+        },
     )
     try:
         yield Server(folder, acceptor.get_port(), key, connections)
@@ -191,7 +193,7 @@ class Visit:
 
 @asynccontextmanager
 async def visiting(
-    port: int, trust: Trust, *, clock: Callable[[], float] = time.time
+    port: int, trust: Trust, *, stream: SocketStream | None = None
 ) -> AsyncIterator[Visit]:
     """Run a translator for the server at *port*; its greeting is still to come."""
 
@@ -199,8 +201,8 @@ async def visiting(
         return await dial([ip_address(HOST)], port)
 
     facts: dict[str, str] = {}
-    outside = Outside(Endpoint(HOST, port), trust, connect, facts.update, clock)
-    translator = Translator(await connect(), outside)
+    outside = Outside(Endpoint(HOST, port), trust, connect, facts.update, time.time)
+    translator = Translator(stream or await connect(), outside)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(translator.run())
         try:

@@ -42,6 +42,9 @@ PURE = [
     "portway.protocols.ftp.data",
     "portway.protocols.ftp.dialogue",
     "portway.protocols.ftp.transfer",
+    "portway.protocols.ftp.sftp.entries",
+    "portway.protocols.ftp.sftp.failures",
+    "portway.protocols.ftp.sftp.textlines",
 ]
 IO = ["asyncio", "socket", "ssl", "select", "selectors", "logging", "_socket", "_ssl"]
 

@@ -11,6 +11,7 @@ import click
 from portway.cli.capturing import filter_rules, transparent_doors
 from portway.cli.common import WRONG_USAGE, config_option, json_option, print_json
 from portway.config.checks import is_loopback
+from portway.config.reverse import ReverseSettings
 from portway.config.schema import Configuration, Group, Listener
 from portway.errors import ConfigurationError, Problem
 from portway.policy.clients import By
@@ -169,7 +170,20 @@ def _words(listener: Listener) -> str:
     near = all(map(is_loopback, listener.address))
     reach = "for this machine alone" if near else "for other machines too"
     mode = "" if listener.mode == "forward" else f", {listener.mode}"
-    return f"{listener.protocol} on {at}{mode}, {reach}; {LOGIN[listener.login]}"
+    servers = servers_of(listener)
+    leads = f" to {' or '.join(servers)}" if servers else ""
+    words = f"{listener.protocol} on {at}{mode}{leads}, {reach}"
+    return f"{words}; {LOGIN[listener.login]}"
+
+
+def servers_of(listener: Listener) -> list[str]:
+    """Return the servers that a reverse door leads to, each of them once."""
+    settings = listener.settings
+    if listener.mode != "reverse" or not isinstance(settings, ReverseSettings):
+        return []
+    routed = [server for route in settings.route for server in route.servers]
+    found = map(settings.read_server, (*settings.servers, *routed))
+    return list(dict.fromkeys(map(str, found)))
 
 
 def _print_objects(prepared: Prepared, rules: list[str]) -> None:
@@ -182,12 +196,15 @@ def _print_objects(prepared: Prepared, rules: list[str]) -> None:
                 "address": list(map(str, listener.address)),
                 "mode": listener.mode,
                 "login": listener.login,
+                "servers": servers_of(listener),
             }
         )
     for group in prepared.configuration.groups:
         print_json(
             {"group": group.name, "where": group.where, "members": group.members}
         )
+    if transparent_doors(prepared.configuration):
+        print_json({"nft": filter_rules(prepared.configuration)})
     for file in prepared.configuration.lists:
         listed = prepared.lists[file.name]
         print_json(

@@ -1,4 +1,4 @@
-"""``portway sessions``: who is in, and what they do just now.
+"""``portway sessions``: who is in, what they do just now, and where there is room.
 
 Not here: what the gateway tells (control.LiveSession). Invariant: a session is one
 line, whatever its client sent.
@@ -15,7 +15,7 @@ import msgspec
 
 from portway.cli.common import config_option, json_option, print_json
 from portway.cli.log import amount
-from portway.control import NO_ARGUMENTS, LiveSession, stream
+from portway.control import NO_ARGUMENTS, LiveServer, LiveSession, stream
 from portway.ledger.formats import local, shown
 from portway.model import Endpoint
 from portway.prepare import configured
@@ -25,15 +25,20 @@ HEAD = (
     *("ID", "SINCE", "LISTENER", "CLIENT", "USER", "SERVER", "UP", "DOWN"),
     *("RULE", "NOW"),
 )
-RIGHT = {"UP", "DOWN"}
+SERVERS = ("LISTENER", "SERVER", "STATE", "SESSIONS")
+RIGHT = {"UP", "DOWN", "SESSIONS"}
 
 
 @click.command()
 @config_option
 @json_option
-def sessions(path: Path | None, *, as_json: bool) -> None:
+@click.option("--servers", is_flag=True, help="Show the servers of reverse doors.")
+def sessions(path: Path | None, *, as_json: bool, servers: bool) -> None:
     """Show the sessions that go on; "portway kick ID" ends one."""
     gateway = configured(path).gateway
+    if servers:
+        show_servers(Path(gateway.state), as_json=as_json)
+        return
     zone = ZoneInfo(gateway.timezone) if gateway.timezone else None
     asking = stream(Path(gateway.state), "sessions", NO_ARGUMENTS, LiveSession)
     if as_json:
@@ -43,7 +48,22 @@ def sessions(path: Path | None, *, as_json: bool) -> None:
     found = list(asking)
     digits = distinct([session.id for session in found])
     rows = [cells(session, digits, zone) for session in found]
-    for line in table([HEAD, *rows]):
+    for line in table(HEAD, rows):
+        click.echo(line)
+
+
+def show_servers(state: Path, *, as_json: bool) -> None:
+    """Show the servers of all reverse doors, and how each of them is."""
+    asking = stream(state, "servers", NO_ARGUMENTS, LiveServer)
+    if as_json:
+        for server in asking:
+            print_json(msgspec.to_builtins(server))
+        return
+    rows = [
+        (one.listener, str(Endpoint(one.host, one.port)), one.state, str(one.sessions))
+        for one in asking
+    ]
+    for line in table(SERVERS, rows):
         click.echo(line)
 
 
@@ -80,13 +100,13 @@ def cells(session: LiveSession, digits: int, zone: tzinfo | None) -> tuple[str, 
     )
 
 
-def table(rows: Iterable[Sequence[str]]) -> Iterable[str]:
-    """Return *rows* as lines with their columns one below the other."""
-    clean = [[shown(text) for text in row] for row in rows]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    """Return *head* and *rows* as lines with their columns one below the other."""
+    clean = [[shown(text) for text in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*clean, strict=True)]
     for row in clean:
         parts = (
             text.rjust(width) if name in RIGHT else text.ljust(width)
-            for name, text, width in zip(HEAD, row, widths, strict=True)
+            for name, text, width in zip(head, row, widths, strict=True)
         )
         yield " ".join(parts).rstrip()

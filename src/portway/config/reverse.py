@@ -118,7 +118,7 @@ def read_server(text: str, port: int) -> Endpoint:
         host, number = text, str(port)
     host = host.removeprefix("[").removesuffix("]")
     try:
-        host = str(ip_address(host))
+        host = str(ip_address(host.replace("%", " ")))  # zones are of one machine
     except ValueError:
         if not _NAME.fullmatch(host.removesuffix(".")) or len(host) > _LONGEST:
             cure = 'write an address or a name, as in "10.0.0.11:21"'

@@ -1,7 +1,7 @@
 """A ledger that is damaged: noticed, and read as far as it goes.
 
-Not here: when to do so (store.py), and setting it aside (databases.py). Invariant: no byte of a damaged ledger is deleted
-or changed; it keeps its place in the folder under a name that says what it is.
+Not here: when to do so (store.py), and setting it aside (databases.py). Invariant: no
+byte of a damaged ledger is deleted or changed.
 """
 
 import contextlib

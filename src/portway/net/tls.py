@@ -12,8 +12,8 @@ error unless the stream is *lenient*.
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TypeVar
 
 from portway.errors import PeerError, PortwayError, Refused
@@ -21,25 +21,13 @@ from portway.model import Endpoint, Reason, Side
 from portway.net.hello import MOST, alpn_of
 from portway.net.poll import Poll
 from portway.net.stream import CHUNK, SocketStream
+from portway.net.tlswords import explain
 
 A = TypeVar("A")
 T = TypeVar("T")
 
 HANDSHAKE_TIME = 15.0  # seconds: security.md, section 3
 KEPT = 262_144  # bytes that are read though nobody has asked for them
-
-# What OpenSSL says of a certificate, in words of ours where its own leave doubts.
-_CERTIFICATES = {
-    9: "is not valid yet",
-    10: "has expired",
-    18: "is signed by itself, and not one that is trusted",
-    19: "comes from an authority that is not trusted",
-    20: "comes from an authority that is not trusted",
-    21: "comes from an authority that is not trusted",
-    23: "was revoked",
-    62: "is for another name",
-    64: "is for another address",
-}
 
 
 class TlsStream(SocketStream):
@@ -338,12 +326,15 @@ async def start_tls(  # noqa: PLR0913 - what `wrap_socket` takes
     server_hostname: str | None = None,
     session: ssl.SSLSession | None = None,
     admitted: Collection[bytes] = (),
+    tickets: bool = True,
     seconds: float = HANDSHAKE_TIME,
 ) -> TlsStream:
     """Go on inside TLS on the connection of *stream*, which is used no more.
 
     *session* is one of an earlier connection with the same *context*. A client that
-    offers protocols, and none of *admitted*, is refused, if any is. Whatever fails
+    offers protocols, and none of *admitted*, is refused, if any is. Without *tickets*
+    the client gets none in TLS 1.3: one that never reads would close over them, and so
+    reset what it has sent (RFC 1122, section 4.2.2.13). Whatever fails
     closes the connection. Raises PeerError: TLS for what is wrong with the handshake
     or a certificate; Refused, SYNTAX, if bytes in clear were read behind the upgrade.
     """
@@ -353,14 +344,15 @@ async def start_tls(  # noqa: PLR0913 - what `wrap_socket` takes
     side, peer = stream.side, stream.peer
     sock, poll = stream.detach()
     try:
-        tls = context.wrap_socket(
-            sock,
-            server_side=server_side,
-            server_hostname=server_hostname,
-            session=session,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-        )
+        with few_tickets(context) if server_side and not tickets else nullcontext():
+            tls = context.wrap_socket(
+                sock,
+                server_side=server_side,
+                server_hostname=server_hostname,
+                session=session,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
+            )
     except (OSError, ValueError) as error:  # a peer that is gone already
         SocketStream(sock, side, peer, poll).abort()
         raise PeerError(side, explain(error), Reason.TLS) from error
@@ -379,15 +371,16 @@ async def start_tls(  # noqa: PLR0913 - what `wrap_socket` takes
     return inside
 
 
-def explain(error: Exception) -> str:
-    """Say what went wrong inside TLS, in a few words without a peer's bytes."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        words = _CERTIFICATES.get(error.verify_code)
-        return f"its certificate {words or error.verify_message.lower()}"
-    if isinstance(error, ssl.SSLEOFError):
-        return "the connection ended in the middle of TLS"
-    if isinstance(error, ssl.SSLError):
-        reason = (error.reason or "failed").replace("_", " ").lower()
-        return f"TLS: {reason}"
-    text = getattr(error, "strerror", None) or str(error) or "broken"
-    return text.lower()
+@contextmanager
+def few_tickets(context: ssl.SSLContext) -> Iterator[None]:
+    """Let what is made of *context* meanwhile send no tickets.
+
+    A connection takes the number over when it is made; a context of its own could not
+    resume sessions of the other's.
+    """
+    usual = context.num_tickets
+    context.num_tickets = 0
+    try:
+        yield
+    finally:
+        context.num_tickets = usual

@@ -6,6 +6,7 @@ the limit sets.
 
 from collections.abc import Iterator
 
+from portway.members import Kind, member_of
 from portway.model import Access, Limit, Per
 from portway.units import Rate, Size, format_rate, format_size
 
@@ -60,12 +61,9 @@ def member(limit: Limit, access: Access, group: str) -> str:
 
     *group* is the verdict's.
     """
-    match limit.per:
-        case Per.USER if access.user:
-            return f'user "{access.user}"'
-        case Per.USER | Per.CLIENT:
-            return f"client {access.client}"
-        case Per.GROUP:
-            return f'group "{group}"'
-        case Per.RULE:
-            return "all whom the rule allows, together"
+    found = member_of(limit.per, access, group)
+    if found.kind is Kind.ALL:
+        return "all whom the rule allows, together"
+    if found.kind is Kind.CLIENT:
+        return f"client {found.name}"
+    return f'{found.kind} "{found.name}"'

@@ -14,8 +14,10 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+
+import msgspec
 
 from portway.databases import (
     is_damage,
@@ -24,7 +26,7 @@ from portway.databases import (
     read_only,
     set_aside,
 )
-from portway.relay.quotas import Allowance, Row
+from portway.relay.quotas import Allowance, Key, Row
 
 NAME = "quotas.db"  # in the state folder
 VERSION = 1
@@ -59,6 +61,7 @@ _EXPIRE = "DELETE FROM counters WHERE ends < ?"
 log = logging.getLogger(__name__)
 
 Place = tuple[str, int, str, str]  # rule, place, member, period
+Print = tuple[int, int, int, int]
 
 
 class Counters:
@@ -72,10 +75,11 @@ class Counters:
         self._clock = clock
         self._changed: deque[Allowance] = deque()
         self._late: deque[Row] = deque()
+        self._noted: dict[tuple[Key, str], Allowance] = {}  # as changed
         self._rows: dict[Place, Row] = {}  # what the file should hold
         self._unwritten: set[Place] = set()
         self._unread = False
-        self._file: tuple[int, int] | None = None  # the one that holds them
+        self._print: Print | None = None  # of the file that holds them
         self._tidied = clock()
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -136,34 +140,41 @@ class Counters:
 
     @property
     def _behind(self) -> bool:
-        return self._unread or bool(self._unwritten)
+        return self._unread or bool(self._unwritten or self._noted)
 
     def _work(self) -> None:
         """Read what is still unread, then write what the file has not."""
-        if self._unread and not self._read_late():
-            return
-        if self._late:
-            return  # else what is less than what was read would be written
         for _ in range(len(self._changed)):
             allowance = self._changed.popleft()
             allowance.dirty = False  # first: what is charged from here on comes again
-            self._note([allowance.row()])
+            self._noted[allowance.key, allowance.period] = allowance
+        if self._unread:
+            self._read_late()
+        if self._unread:
+            return
+        if not self._late:  # else what was read is not counted in yet
+            self._note()
         self._tidy()
         try:
-            if self._is_another():
-                self._unwritten.update(self._rows)
+            if self._print is not None and print_of(self._path) != self._print:
+                self._unwritten.update(self._rows)  # it is another, or gone
             if self._unwritten:
                 self._commit()
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
 
-    def _read_late(self) -> bool:
+    def _note(self) -> None:
+        for allowance in self._noted.values():
+            row = allowance.row()
+            self._rows[place_of(row)] = row
+            self._unwritten.add(place_of(row))
+        self._noted.clear()
+
+    def _read_late(self) -> None:
         found = self._read()
-        if found is None:
-            return False
-        self._unread = False
-        self._late.extend(found)
-        return True
+        if found is not None:
+            self._unread = False
+            self._late.extend(found)
 
     def _read(self) -> list[Row] | None:
         """Return what the file holds, or None if that cannot be told."""
@@ -173,24 +184,15 @@ class Counters:
             with closing(self._connect()) as connection, connection:
                 connection.execute(_EXPIRE, (self._clock() - KEPT,))
                 found = rows(connection.execute(_READ))
+            self._works()
         except (sqlite3.Error, OSError) as error:
             kept = self._failed(error)
             if kept is None:
                 return None
-            found = salvaged(kept)
-            log.error("quotas.saved", extra={"counters": len(found), "of": str(kept)})
+            found = saved(kept)
             self._unwritten.update(map(place_of, found))
-        self._note_kept(found)
+        self._rows.update((place_of(row), row) for row in found)
         return found
-
-    def _note_kept(self, found: Iterable[Row]) -> None:
-        for row in found:
-            self._rows.setdefault(place_of(row), row)
-
-    def _note(self, changed: Iterable[Row]) -> None:
-        for row in changed:
-            self._rows[place_of(row)] = row
-            self._unwritten.add(place_of(row))
 
     def _tidy(self) -> None:
         """Once a day, forget what ended long ago."""
@@ -203,23 +205,19 @@ class Counters:
             del self._rows[place]
             self._unwritten.discard(place)
 
-    def _is_another(self) -> bool:
-        """Say whether the file is not the one that was written to last, or is gone."""
-        return self._file is not None and identity(self._path) != self._file
-
     def _commit(self) -> None:
         """Write all or nothing; opened each time, as the file may be replaced."""
-        with closing(self._connect()) as connection:
-            if self._is_another():  # a moment ago
-                self._unwritten.update(self._rows)
+        with closing(self._connect()) as connection, connection:
             written = [self._rows[place] for place in self._unwritten]
-            with connection:
-                connection.executemany(_WRITE, written)
-                connection.execute(_EXPIRE, (self._clock() - KEPT,))
-            self._file = identity(self._path)
+            connection.executemany(_WRITE, written)
+            connection.execute(_EXPIRE, (self._clock() - KEPT,))
         self._unwritten.clear()
+        self._works()
+
+    def _works(self) -> None:
+        self._print = print_of(self._path)
         if self._failing:
-            log.warning("quotas.works", extra={"counters": len(written)})
+            log.warning("quotas.works", extra={"counters": len(self._rows)})
         self._failing = False
 
     def _connect(self) -> sqlite3.Connection:
@@ -233,7 +231,6 @@ class Counters:
         except BaseException:
             connection.close()
             raise
-        self._file = self._file or identity(self._path)
         return connection
 
     def _failed(self, error: sqlite3.Error | OSError) -> Path | None:
@@ -257,7 +254,7 @@ class Counters:
         keep_private(kept)
         extra = {"at": str(self._path), "error": str(error), "kept": str(kept)}
         log.error("quotas.broken", extra=extra)
-        self._file = None
+        self._print = None
         self._unwritten.update(self._rows)
         return kept
 
@@ -272,30 +269,28 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def salvaged(path: Path) -> list[Row]:
+def saved(path: Path) -> list[Row]:
     """Return what can still be read of a file that is broken, from both its ends."""
     found: dict[Place, Row] = {}
     for order in _ORDERS:
         try:
             with closing(read_only(path)) as connection:
-                connection.execute("PRAGMA writable_schema = ON")  # else a cut file
+                connection.execute("PRAGMA writable_schema = ON")  # else no cut file
                 for row in connection.execute(f"{_READ} {order}"):
                     found.update((place_of(one), one) for one in rows([row]))
         except sqlite3.Error:
             continue
+    log.warning("quotas.saved", extra={"counters": len(found), "of": str(path)})
     return list(found.values())
 
 
 def rows(found: Iterable[tuple[object, ...]]) -> list[Row]:
     """Return those of *found* that are what we write."""
-    return [
-        Row(*one)  # type: ignore[arg-type] - just looked at
-        for one in found
-        if [type(value) for value in one] == [*_KINDS]
-    ]
-
-
-_KINDS = (str, int, str, str, str, int, int, int, int)
+    kept = []
+    for one in found:
+        with suppress(msgspec.ValidationError):
+            kept.append(msgspec.convert(one, Row))
+    return kept
 
 
 def place_of(row: Row) -> Place:
@@ -303,13 +298,13 @@ def place_of(row: Row) -> Place:
     return row.rule, row.place, row.member, row.period
 
 
-def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells the file at *path* from any other; None: there is none."""
+def print_of(path: Path) -> Print | None:
+    """Return what shows that the file at *path* is as it was; None: there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:
         return None
-    return status.st_dev, status.st_ino
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def words(error: sqlite3.Error | OSError) -> str:

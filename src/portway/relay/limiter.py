@@ -340,7 +340,7 @@ class Limiter:
 def at(
     rules: Mapping[str, tuple[Limit, ...]], key: Key, per: Per | None
 ) -> tuple[Limit, ...]:
-    """Return the limit of *rules* that *key* is about, if it is *per* the same still."""
+    """Return the limit of *rules* that *key* is about, if it is *per* that still."""
     return tuple(
         limit
         for limit in rules.get(key.rule, ())[key.place : key.place + 1]

@@ -14,6 +14,7 @@ from portway.model import Credentials, Reason
 from portway.users.directory import (
     UNKNOWN,
     Directory,
+    Overloaded,
     Source,
     Verification,
     Verified,
@@ -52,6 +53,8 @@ class Chain:
         for link in self._links:
             try:
                 found = await link.verify(credentials)
+            except Overloaded:
+                raise  # whom to ask next is no question then
             except Refused as error:
                 if not self._go_on:
                     raise
@@ -111,6 +114,8 @@ class _Link:
         try:
             async with asyncio.timeout(self._seconds):
                 found = await self.source.verify(credentials)
+        except Overloaded:
+            raise
         except (Refused, TimeoutError) as error:
             raise self._no_answer(error) from error
         self._answered()

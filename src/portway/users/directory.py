@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from portway.model import Credentials
+from portway.errors import Refused
+from portway.model import Credentials, Reason
 
 NAME_BYTES = 64
 # what separates a name from a host, a port, a path or a comment
@@ -44,6 +45,13 @@ class Verified:
 UNKNOWN = Verified(Verification.UNKNOWN)
 
 
+class Overloaded(Refused):
+    """More logins at once than may wait: that says nothing of any source."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.LOGIN_UNAVAILABLE, "too many logins at once")
+
+
 class Source(Protocol):
     """One place that keeps accounts: a file, a directory server, the system."""
 
@@ -56,7 +64,8 @@ class Source(Protocol):
 
         WRONG where the source cannot tell whether the account is there at all. Raises
         Refused LOGIN_UNAVAILABLE if it cannot be asked now; its `because` may say why
-        in one line without a secret, for the log. Nothing else is raised. It may be
+        in one line without a secret, for the log. `Overloaded` is for more logins
+        than it can check. Nothing else is raised. It may be
         cancelled, and is when it takes longer than the chain allows.
         """
 
@@ -84,7 +93,8 @@ class Directory(Protocol):
     async def verify(self, credentials: Credentials) -> Verified:
         """Check *credentials*, in a time that does not tell unknown from wrong.
 
-        Raises Refused LOGIN_UNAVAILABLE if nobody can be asked now.
+        Raises Refused LOGIN_UNAVAILABLE if nobody can be asked now; Overloaded, which
+        is one, if there are more logins than can be checked.
         """
 
     async def knows(self, user: str) -> bool:

@@ -11,9 +11,9 @@ an address itself keep its logins back, and no table grows beyond `MOST`.
 
 from collections import deque
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
+from portway.members import place_of
 from portway.model import IPAddress
 from portway.users.directory import NAME_BYTES, normal
 
@@ -31,9 +31,6 @@ BAN_AFTER = 20  # of them, and its logins are refused
 BAN = 900.0  # for so many seconds
 FORGOTTEN = 900.0  # seconds without a failure, and those of a name are forgotten
 MOST = 10_000  # names, and as many addresses, are remembered
-
-_NETWORK6 = ((1 << 64) - 1) << 64  # one household: it may use any address of it
-
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -76,6 +73,11 @@ class Guesses:
         tries = self._addresses.get(place_of(address))
         return max(0.0, tries.banned_until - now) if tries else 0.0
 
+    def suspected(self, address: IPAddress, now: float) -> bool:
+        """Say whether a login from *address* was wrong of late."""
+        tries = self._addresses.get(place_of(address))
+        return tries is not None and tries.failures[-1] > now - WINDOW
+
     def failed(self, name: str, address: IPAddress, now: float) -> float:
         """Count a failure; return the seconds after which to answer it."""
         place = place_of(address)
@@ -107,13 +109,6 @@ class Guesses:
 def delay(failures: int) -> float:
     """Return the seconds that the last of so many *failures*, 1 or more, costs."""
     return DELAYS[min(failures, len(DELAYS)) - 1]
-
-
-def place_of(address: IPAddress) -> IPAddress:
-    """Return what counts as one address: of IPv6, all of a /64."""
-    if isinstance(address, IPv4Address):
-        return address
-    return IPv6Address(int(address) & _NETWORK6)
 
 
 def _key(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from portway.errors import Refused
 from portway.model import Credentials, Reason
 from portway.users.accounts import SOURCE, AccountFile, AccountsError, Standing
-from portway.users.directory import Directory, Source, Verified
+from portway.users.directory import Directory, Overloaded, Source, Verified
 
 WAITING = 64  # logins: security.md, section 3
 FRESH = 1.0  # seconds for which what the file said of open logins is believed
@@ -58,7 +58,7 @@ class LocalAccounts:
         """Check *credentials*; see `Source`."""
         with self._lock:
             if self._asked >= self._most:
-                raise Refused(Reason.LOGIN_UNAVAILABLE, "too many logins at once")
+                raise Overloaded
             self._asked += 1
         asked = self._hashing.submit(
             self._file.verify, credentials.user, credentials.password, self._clock()

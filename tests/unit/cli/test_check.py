@@ -111,6 +111,7 @@ def test_objects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "address": ["192.168.1.1:2121", "127.0.0.1:2121"],
         "mode": "forward",
         "login": "required",
+        "servers": [],
     }
     assert (first["rule"], first["where"]) == ("readers", f"{path}:7")
     assert (second["rule"], second["where"]) == ("rule 2", f"{path}:12")

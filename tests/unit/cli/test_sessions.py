@@ -44,7 +44,7 @@ def test_what_is_not_there_is_a_dash() -> None:
 def test_columns_stand_below_each_other_and_nothing_acts_on_a_terminal() -> None:
     evil = msgspec.structs.replace(ONE, path="/\x1b[2J\n", user="a much longer name")
     rows = [cells(one, 10, None) for one in (ONE, evil)]
-    head, first, second = table([HEAD, *rows])
+    head, first, second = table(HEAD, rows)
     assert "\x1b" not in second
     assert "\n" not in second
     assert {line.index(word) for line, word in ((head, "RULE"), (first, "staff"))} == {

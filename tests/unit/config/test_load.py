@@ -101,7 +101,7 @@ address = [
   ":21",
 ]
 number = 13
-mode = "transparent"
+mode = "backward"
 [listen.y]
 protocol = "ftq"
 address = "127.0.0.1:22"
@@ -125,7 +125,10 @@ address = "127.0.0.1:8021"
             '"[::]:21" are every address of this machine'
         ),
         "p.toml:11: listen.x.number: x does not like 13",
-        'p.toml:12: listen.x.mode: "transparent" is not available in this version',
+        (
+            'p.toml:12: listen.x.mode: must be "forward" or "transparent" or "reverse", '
+            'not "backward"'
+        ),
         'p.toml:14: listen.y.protocol: must be "test" or "needy", not "ftq"',
         'p.toml:16: listen.z.protocol: is missing; write protocol = "ftp"',
         'p.toml:16: listen.z.address: is missing; write address = "127.0.0.1:2121"',

@@ -101,6 +101,6 @@ def test_probes_take_a_server_out_and_back_in() -> None:
 def test_a_reload_keeps_what_is_known_of_a_server() -> None:
     old, new = Farm(SERVERS, "random"), Farm(SERVERS[1:], "user")
     old.servers[1].sessions = 7
-    new.inherit(old)
+    new.share({server.at: server for server in old.servers})
     assert [server.at for server in new.servers] == SERVERS[1:]
     assert new.servers[0].sessions == 7

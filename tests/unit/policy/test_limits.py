@@ -49,6 +49,7 @@ def test_everything_that_a_limit_sets_is_said() -> None:
         (Per.USER, "", "client 10.0.0.7"),
         (Per.CLIENT, "alice", "client 10.0.0.7"),
         (Per.GROUP, "alice", 'group "lab"'),
+        (Per.GROUP, "", 'group "lab"'),
         (Per.RULE, "alice", "all whom the rule allows, together"),
     ],
 )

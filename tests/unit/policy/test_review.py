@@ -2,6 +2,7 @@ import pytest
 from tests.unit.policy.asking import group, ruleset
 
 from portway.config import schema
+from portway.config.amounts import Count
 from portway.policy.review import review
 
 GROUPS = (group("lab", "10.0.0.0/8"), group("staff"))
@@ -117,7 +118,7 @@ def test_a_folder_that_is_open_or_not_in_question(
 
 @pytest.mark.parametrize("do", ["*", "manage", ("read", "ftp:RNFR")])
 def test_a_folder_that_may_be_renamed_out_of_a_rule(do: str | tuple[str, ...]) -> None:
-    deny = {"name": "n", "then": "deny", "do": do, "to": "*/in/**"}
+    deny: dict[str, object] = {"name": "n", "then": "deny", "do": do, "to": "*/in/**"}
     (warning,) = warnings(deny, {"name": "all"})
     assert warning == (
         'x.toml:1: rules[0].to: "*/in/**" is what lies below /in, and not /in itself: '
@@ -139,7 +140,7 @@ def test_a_time_that_is_most_of_a_day(when: str, *, slip: bool) -> None:
 
 
 def test_limits_that_are_counted_by_a_place() -> None:
-    limit = (schema.Limit(connections=1),)
+    limit: object = (schema.Limit(connections=Count(1)),)
     (warning,) = warnings({"limit": limit, "name": ""})
     assert "has limits and no name" in warning
     assert warnings({"limit": limit, "name": "students"}) == []

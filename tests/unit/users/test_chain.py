@@ -9,7 +9,7 @@ import pytest
 from portway.errors import Refused
 from portway.model import Credentials, Reason
 from portway.users.chain import Chain
-from portway.users.directory import UNKNOWN, Verification, Verified
+from portway.users.directory import UNKNOWN, Overloaded, Verification, Verified
 
 SECRET = "hunter2"
 ALICE = Credentials("alice", SECRET)
@@ -20,7 +20,7 @@ class Source:
 
     def __init__(self, name: str, user: str = "", password: str = SECRET) -> None:
         self.name = name
-        self.state: Literal["up", "down", "silent"] = "up"
+        self.state: Literal["up", "down", "silent", "overloaded"] = "up"
         self.asked = 0
         self.blind = False  # cannot look a name up
         self.closed = False
@@ -49,6 +49,8 @@ class Source:
         self.asked += 1
         if self.state == "down":
             raise Refused(Reason.LOGIN_UNAVAILABLE, "connection refused")
+        if self.state == "overloaded":
+            raise Overloaded
         if self.state == "silent":
             await asyncio.Event().wait()
 
@@ -99,6 +101,19 @@ async def test_it_may_be_passed_over_but_never_taken_for_a_no() -> None:
     await refused(chain, Credentials("carol", "x"))
     with pytest.raises(Refused):
         await chain.knows("carol")
+
+
+@pytest.mark.parametrize("on_failure", ["closed", "next"])
+async def test_too_many_logins_are_no_matter_of_a_source_and_go_to_no_other(
+    on_failure: Literal["closed", "next"], caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = Source("one", "alice"), Source("two", "alice")
+    chain = Chain([one, two], on_failure)
+    one.state = "overloaded"
+    with pytest.raises(Overloaded):
+        await chain.verify(ALICE)
+    assert two.asked == 0
+    assert not caplog.records
 
 
 async def test_a_source_that_is_silent_is_down() -> None:

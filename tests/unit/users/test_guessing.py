@@ -2,7 +2,8 @@
 
 from ipaddress import ip_address
 
-from portway.users.guessing import BAN, BAN_AFTER, MOST, WINDOW, Guesses, place_of
+from portway.members import place_of
+from portway.users.guessing import BAN, BAN_AFTER, MOST, WINDOW, Guesses
 
 HERE, THERE = ip_address("192.0.2.7"), ip_address("198.51.100.9")
 

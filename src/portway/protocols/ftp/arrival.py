@@ -8,6 +8,7 @@ record.
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from portway.errors import PortwayError
 from portway.exchange import Exchange
@@ -119,13 +120,10 @@ class Arrivals:
         """Connect, and hear the greeting. Raises PortwayError, Unreached."""
         settings, sftp = self._house.ways.settings, self._house.sftp
         translate = sftp.to(offer.place) if sftp is not None else None
-        stream = await exchange.connect(
-            source=source_for(settings, self._gate.address),
-            seconds=settings.upstream.connect_timeout,
-        )
-        await self._introduce_client(stream)
+        stream = await self._dial(exchange)
         if translate is not None:
-            stream = translate(stream, exchange, self._tasks)
+            again = partial(self._dial, exchange)
+            stream = translate(stream, exchange, again, self._tasks)
         upstream = Upstream(stream, self._client.tell, settings.upstream.reply_timeout)
         try:
             hello = await self._greeting(upstream, exchange)
@@ -134,6 +132,15 @@ class Arrivals:
             raise
         greeting = Greeting(hello.text, hidden=settings.greeting == "hide")
         return Arrival(exchange, upstream, offer, greeting)
+
+    async def _dial(self, exchange: Exchange) -> SocketStream:
+        settings = self._house.ways.settings
+        stream = await exchange.connect(
+            source=source_for(settings, self._gate.address),
+            seconds=settings.upstream.connect_timeout,
+        )
+        await self._introduce_client(stream)
+        return stream
 
     async def _introduce_client(self, stream: SocketStream) -> None:
         """Tell the server whom we connect for, where it expects that."""

@@ -38,6 +38,8 @@ def _words(error: Exception | None, name: str) -> bytes:
         return replies.closing(name)
     if isinstance(error, Refused) and error.reason in replies.POLICY:
         return reply(421, replies.denied(error))  # a reload asked again
+    if isinstance(error, Refused) and error.reason is Reason.LOGIN:
+        return replies.LOGIN_DUE
     if not isinstance(error, PortwayError):
         log.error("ftp.session.failed", exc_info=error)
         return replies.INTERNAL

@@ -25,7 +25,7 @@ from portway.net.stream import SocketStream
 from portway.protocols.ftp import data, replies
 from portway.protocols.ftp.dialogue import Reply
 from portway.protocols.ftp.settings import FtpSettings
-from portway.protocols.ftp.sftp.inside import InsideControl, InsideLeg
+from portway.protocols.ftp.sftp.inside import SFTP, InsideControl, InsideLeg
 from portway.protocols.ftp.upstream import Upstream
 from portway.protocols.ftp.wire import (
     format_227,
@@ -361,7 +361,7 @@ def wildcard(address: IPAddress) -> IPAddress:
 def inside_leg(control: InsideControl) -> tuple[str, ServerLeg] | bytes:
     """Return the leg to a translator, or the reply that says that there is none."""
     try:
-        return "SFTP", control.offer_leg()
+        return SFTP, control.offer_leg()
     except Refused as refused:
         return replies.REFUSALS[refused.reason]
 

@@ -18,6 +18,7 @@ from portway.protocols.ftp.dialogue import Awaited, Fate, Reply
 from portway.protocols.ftp.legs import Agreement, DataPath, Ways, source_for
 from portway.protocols.ftp.mover import Transfer
 from portway.protocols.ftp.permits import Denied, Permits
+from portway.protocols.ftp.sftp.inside import SFTP
 from portway.protocols.ftp.transfer import DataEnd, Direction, ending
 from portway.protocols.ftp.upstream import Upstream
 from portway.protocols.ftp.wire import Command, ReplyLine, multi_reply
@@ -157,6 +158,8 @@ class Payloads:
         exchange.note(
             client_data=path.client_way, server_data=path.server_way, type=self.type
         )
+        if path.server_way == SFTP:
+            exchange.note(upstream_protocol="sftp")
         offset, self.restart = self.restart.strip(), b""
         if offset.strip(b"0") and offset.isdigit() and len(offset) <= OFFSET:
             exchange.note(offset=str(int(offset)))

@@ -14,6 +14,7 @@ from portway.lines import shown
 from portway.model import Endpoint, Side
 from portway.net.contexts import TlsContexts
 from portway.net.dial import dial
+from portway.net.preface import NOBODY_ELSE
 from portway.net.resolve import Resolver
 from portway.protocol import Probe
 from portway.protocols.ftp.legs import source_for
@@ -45,6 +46,8 @@ async def _probe(
         return
     upstream = Upstream(stream, _nobody, settings.upstream.reply_timeout)
     try:
+        if settings.upstream.proxy_protocol != "off":
+            await stream.send(NOBODY_ELSE[settings.upstream.proxy_protocol])
         if settings.upstream.protocol == "sftp":
             first = await stream.receive(FIRST_LINE)
             if not first.startswith(SSH):

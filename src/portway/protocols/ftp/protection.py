@@ -171,9 +171,11 @@ class Protection:
         """
         if not self.private or self._context is None:
             return leg
-        inside = await accept_tls(leg, self._context)
+        must_resume = self._settings.tls_reuse == "session"
+        # who must resume needs a ticket each time: OpenSSL's clients use one but once
+        inside = await accept_tls(leg, self._context, tickets=must_resume)
         exchange.note(**facts_of(inside))
-        if self._settings.tls_reuse == "session" and not inside.resumed:
+        if must_resume and not inside.resumed:
             inside.abort()
             text = "it resumed no session of this control connection"
             raise NotResumedError(Side.CLIENT, text, Reason.TLS)
@@ -197,10 +199,17 @@ class Protection:
         return leg.said_goodbye
 
 
-async def accept_tls(stream: SocketStream, context: SSLContext) -> TlsStream:
+async def accept_tls(
+    stream: SocketStream, context: SSLContext, *, tickets: bool = True
+) -> TlsStream:
     """Go on inside TLS, as its server. Raises PeerError, TLS; nothing is left open."""
     return await start_tls(
-        stream, context, server_side=True, admitted=ADMITTED, seconds=HANDSHAKE_TIME
+        stream,
+        context,
+        server_side=True,
+        admitted=ADMITTED,
+        tickets=tickets,
+        seconds=HANDSHAKE_TIME,
     )
 
 

@@ -77,6 +77,7 @@ NO_MODE = reply(504, "Only MODE S is available.")
 TRANSFER_ABORTED = reply(426, "Transfer aborted.")
 NOTHING_TO_ABORT = reply(226, "ABOR came behind the end of the transfer.")
 NO_COMMANDS = reply(421, "Lines came in, and no command among them.")
+LOGIN_DUE = reply(421, "Log in to the proxy anew.")
 ENDED = reply(421, "Ended by the administrator.")
 INTERNAL = reply(421, "The proxy met an error of its own.")
 

@@ -56,7 +56,8 @@ async def meet(
         return await upstream.greeting()
     parent = visit.way.parent
     host = parent.at.host if parent is not None and parent.is_ftp else visit.access.host
-    secured = Secured(context, (wanted.tls_name or host).rstrip("."), wanted.tls_eof)
+    name = (wanted.tls_name or host).rstrip(".")
+    secured = Secured(context, name, wanted.tls_eof, private=wanted.prot == "private")
     if wanted.tls == "implicit":
         await _go_inside(upstream, visit, secured)
         return await upstream.greeting()

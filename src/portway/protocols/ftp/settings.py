@@ -158,6 +158,7 @@ class FtpSettings(ReverseSettings, frozen=True, kw_only=True):
         """Yield what is wrong between keys."""
         yield from self._wrong_methods(listener)
         yield from self._wrong_mode(listener)
+        yield from self._wrong_balancers(listener)
         yield from self._wrong_farm(listener)
         if not 0 <= self.active_port < 65536:
             yield Wrong("active_port", "a port from 1 to 65535, or 0 for any")
@@ -175,6 +176,15 @@ class FtpSettings(ReverseSettings, frozen=True, kw_only=True):
         yield from self.upstream.wrong_sftp()
         yield from self._wrong_tls()
         yield from self.upstream.wrong_tls()
+
+    def _wrong_balancers(self, listener: Listener) -> Iterable[Wrong]:
+        """Yield what is wrong with who may name the clients."""
+        if any(network.prefixlen == 0 for network in self.proxy_protocol):
+            text = "everybody could claim to be anybody; name the balancers alone"
+            yield Wrong("proxy_protocol", text)
+        if self.proxy_protocol and listener.mode == "transparent":
+            text = "a balancer is on its way to us, not to a server; take it out"
+            yield Wrong("proxy_protocol", text)
 
     def _wrong_tls(self) -> Iterable[Wrong]:
         if self.tls != "off" and not self.certificate:

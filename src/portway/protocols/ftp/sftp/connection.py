@@ -20,6 +20,7 @@ import asyncssh
 from asyncssh import SFTPClient, SSHClient, SSHClientConnection, SSHKey, SSHKeyPair
 
 from portway.model import Endpoint
+from portway.protocols.ftp.sftp.fresh import Fresh
 from portway.protocols.ftp.sftp.hostkeys import HostKeys
 
 LOGIN_TIME = 60.0  # seconds, from the first byte to the session
@@ -76,16 +77,20 @@ def trust_of(host_keys: str, *, pin: bool, identity: str) -> Trust:
     return Trust(keys, pair)
 
 
-class _Caller(SSHClient):
-    """What asyncssh asks about one connection."""
+class Caller(SSHClient):
+    """What asyncssh asks about one connection.
+
+    *at* names the server. *lost* is called when the connection has ended, for whatever
+    reason. `refusal` says why the server's key was not taken.
+    """
 
     def __init__(
-        self, trust: Trust, at: Endpoint, password: str, lost: Callable[[], None]
+        self, at: Endpoint, trust: Trust, password: bytes, lost: Callable[[], None]
     ) -> None:
-        self.refusal = ""  # of the server's key
-        self._trust = trust
-        self._at = at
-        self._passwords = [password]  # to be said once: a second try locks accounts
+        self.at = at
+        self.trust = trust
+        self.refusal = ""
+        self._passwords = [text_of(password)]  # said once: more tries lock accounts
         self._lost = lost
 
     def validate_host_public_key(
@@ -93,7 +98,7 @@ class _Caller(SSHClient):
     ) -> bool:
         """Say whether a key that is not in the file may be the server's."""
         del host, port
-        at, keys = self._at, self._trust.keys
+        at, keys = self.at, self.trust.keys
         told = f"{key.get_algorithm()} {key.get_fingerprint()}"
         try:
             if keys.may_pin(at.host, addr, at.port):
@@ -162,24 +167,15 @@ class Server:
             self._connection.abort()
 
 
-async def log_in(  # noqa: PLR0913 - all of it makes one login
-    sock: socket.socket,
-    at: Endpoint,
-    trust: Trust,
-    *,
-    user: bytes,
-    password: bytes,
-    lost: Callable[[], None],
-) -> Server:
-    """Log in over *sock*, which is connected and belongs to the result from now on.
+async def log_in(fresh: Fresh, caller: Caller, user: bytes) -> Server:
+    """Log in over *fresh*, which belongs to the result from now on.
 
-    *lost* is called when the connection has ended, for whatever reason. Raises
-    LoginFailed; the socket is closed then.
+    Raises LoginFailed; the connection is closed then.
     """
-    caller = _Caller(trust, at, text_of(password), lost)
+    sock = fresh.take()
     try:
         async with asyncio.timeout(LOGIN_TIME):
-            connection = await _connect(sock, at, trust, text_of(user), caller)
+            connection = await _connect(sock, caller, text_of(user))
     except BaseException as error:
         sock.close()
         failed = _failure(error, caller.refusal)
@@ -198,21 +194,22 @@ async def log_in(  # noqa: PLR0913 - all of it makes one login
 
 
 async def _connect(
-    sock: socket.socket, at: Endpoint, trust: Trust, user: str, caller: _Caller
+    sock: socket.socket, caller: Caller, user: str
 ) -> SSHClientConnection:
+    identity = caller.trust.identity
     return await asyncssh.connect(
-        at.host,
-        at.port,
+        caller.at.host,
+        caller.at.port,
         sock=sock,
         config=None,
         client_factory=lambda: caller,
-        known_hosts=trust.keys.read(),
+        known_hosts=caller.trust.keys.read(),
         username=user,
-        client_keys=[trust.identity] if trust.identity is not None else None,
+        client_keys=[identity] if identity is not None else None,
         agent_path=None,
         x509_trusted_certs=None,
         gss_host=None,
-        preferred_auth="publickey,keyboard-interactive,password",
+        preferred_auth="publickey,password,keyboard-interactive",
         encryption_algs=CIPHERS,
         compression_algs=["none"],
         keepalive_interval=KEEPALIVE,

@@ -6,7 +6,7 @@ name has no slash, whatever the server's files are called.
 
 import stat
 from dataclasses import dataclass
-from time import gmtime, strftime
+from datetime import UTC, datetime
 
 SIX_MONTHS = 182 * 86400  # seconds; older files show their year, as in ls
 MONTHS = (
@@ -72,11 +72,11 @@ def _word(name: str) -> str:
 
 def _date(modified: int | None, now: float) -> str:
     when = min(max(modified or 0, 0), LATEST)
-    time = gmtime(when)
-    month = MONTHS[time.tm_mon - 1]
+    time = datetime.fromtimestamp(when, UTC)
+    month = MONTHS[time.month - 1]
     if now - SIX_MONTHS < when <= now + 86400:
-        return f"{month} {time.tm_mday:2} {time.tm_hour:02}:{time.tm_min:02}"
-    return f"{month} {time.tm_mday:2}  {time.tm_year:04}"
+        return f"{month} {time.day:2} {time.hour:02}:{time.minute:02}"
+    return f"{month} {time.day:2}  {time.year:04}"
 
 
 def facts(entry: Entry) -> bytes:
@@ -100,4 +100,5 @@ def facts_line(entry: Entry) -> bytes:
 
 def time_value(seconds: int) -> str:
     """Return a time as MDTM and MLSD have it, UTC. RFC 3659, section 2.3."""
-    return strftime("%Y%m%d%H%M%S", gmtime(min(max(seconds, 0), LATEST)))
+    time = datetime.fromtimestamp(min(max(seconds, 0), LATEST), UTC)
+    return f"{time:%Y%m%d%H%M%S}"

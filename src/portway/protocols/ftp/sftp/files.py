@@ -30,7 +30,7 @@ NOT_IN_ASCII = reply(550, "Not available in ASCII; send TYPE I first.")
 BAD_TIME = reply(501, "The time is YYYYMMDDHHMMSS.")
 NO_SITE = reply(504, "SITE knows CHMOD only.")
 
-STAT_LINES = 10000  # of one reply; whoever has more files uses LIST
+STAT_BYTES = 262144  # of one reply; whoever has more files uses LIST
 
 Answer = Callable[[bytes], Awaitable[bytes]]
 Entries = AsyncGenerator[Entry, None]
@@ -197,12 +197,13 @@ class Files:
         if not argument:
             return reply(211, "You are logged in.")
         now = self.clock()
-        lines = []
+        lines, room = [], STAT_BYTES
         listing = await self.listing(argument)
         async with aclosing(listing.entries) as entries:
             async for entry in entries:
                 lines.append(on_wire(list_line(entry, now)[:-2]))
-                if len(lines) == STAT_LINES:
+                room -= len(lines[-1])
+                if room < 0:
                     break
         return multi_reply(213, "Listing", lines, "End.")
 

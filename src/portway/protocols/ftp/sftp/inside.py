@@ -13,6 +13,7 @@ from collections.abc import Callable
 from portway.model import Endpoint, Side
 from portway.net.stream import SocketStream
 
+SFTP = "SFTP"  # how such a leg was agreed upon, in a record's word
 BUFFER = 1 << 20  # bytes in each direction; the kernel may grant less
 
 

@@ -10,7 +10,6 @@ ends it, the SSH connection and every end inside are closed.
 
 import asyncio
 import logging
-import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,12 +20,18 @@ from asyncssh import Error, SFTPError
 from portway.errors import PeerError, PortwayError, Refused
 from portway.lines import BadLine, LineReader
 from portway.model import Endpoint, Reason, Side
-from portway.net.poll import Poll
 from portway.net.stream import SocketStream
 from portway.protocols.ftp import replies
-from portway.protocols.ftp.sftp.connection import LoginFailed, Server, Trust, log_in
+from portway.protocols.ftp.sftp.connection import (
+    Caller,
+    LoginFailed,
+    Server,
+    Trust,
+    log_in,
+)
 from portway.protocols.ftp.sftp.failures import refusal
 from portway.protocols.ftp.sftp.files import Files
+from portway.protocols.ftp.sftp.fresh import Fresh
 from portway.protocols.ftp.sftp.inside import (
     InsideLeg,
     InsideStream,
@@ -37,7 +42,6 @@ from portway.protocols.ftp.sftp.transfers import TRANSFERS, Transfers
 from portway.protocols.ftp.wire import Command, multi_reply, parse_command, reply
 
 CHUNK = 4096
-PEEKED = 4096  # bytes in which the server must have said that it speaks SSH
 
 GOODBYE = reply(221, "Goodbye.")
 NO_LEG = reply(425, "There is no data connection.")
@@ -64,8 +68,6 @@ BEFORE_LOGIN = {
     "HOST": reply(220, "Noted."),
     "ABOR": reply(225, "There is nothing to abort."),
 }
-
-Fresh = tuple[socket.socket, Poll]
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +108,10 @@ class Translator:
         except OSError as error:
             raise Refused(Reason.BUSY) from error
         self.near.offer_leg = self._offer_leg
+        self.near.on_close = self._drop  # until `run` is under way
         self._outside = outside
-        self._fresh: Fresh | None = stream.detach()  # nobody has logged in over it
+        self._stream: SocketStream | None = stream  # until its socket is taken
+        self._fresh: Fresh | None = None  # over which nobody has logged in
         self._server: Server | None = None
         self._files: Files | None = None
         self._transfers: Transfers | None = None
@@ -122,20 +126,27 @@ class Translator:
     async def run(self) -> None:
         """Serve the session until it, or the server, has enough. Raises nothing."""
         task = asyncio.current_task()
-        try:
-            if task is None or self._control.has_ended():
-                return
-            self.near.on_close = task.cancel
-            async with self._tasks:
+        if task is None or self._control.has_ended():
+            await self._close()
+            return
+        self.near.on_close = task.cancel
+        async with self._tasks:
+            try:
                 await self._until_the_end()
-        finally:
-            self._close_leg()
-            if self._fresh is not None:
-                sock, poll = self._fresh
-                poll.close()
-                sock.close()
-            self._control.close()
-            await self._leave_server()
+            finally:
+                await self._close()
+
+    async def _close(self) -> None:
+        self._drop()
+        if self._fresh is not None:
+            self._fresh.close()
+        await self._leave_server()
+
+    def _drop(self) -> None:
+        self._close_leg()
+        if self._stream is not None:
+            self._stream.close()
+        self._control.close()
 
     async def _until_the_end(self) -> None:
         try:
@@ -156,7 +167,10 @@ class Translator:
 
     async def _greeting(self) -> bytes:
         host = self._outside.at.host
-        if self._fresh is None or await answers_as_ssh(self._fresh):
+        if self._stream is not None:
+            self._fresh = Fresh.made_of(self._stream, self._tasks)
+            self._stream = None
+        if self._fresh is None or await self._fresh.answers_as_ssh():
             return reply(220, f"{host} speaks SFTP.")
         return reply(530, f"Host {host} does not speak SSH.")
 
@@ -208,12 +222,9 @@ class Translator:
         outside = self._outside
         try:
             server = await log_in(
-                await self._socket(),
-                outside.at,
-                outside.trust,
-                user=user,
-                password=password,
-                lost=self._server_lost,
+                await self._connection(),
+                Caller(outside.at, outside.trust, password, self._server_lost),
+                user,
             )
         except LoginFailed as failed:
             code = 530 if failed.lasting else 421
@@ -233,14 +244,12 @@ class Translator:
         self._transfers = Transfers(server.files, self._files, self._tasks, self._say)
         await self._say(reply(230, "Logged in."))
 
-    async def _socket(self) -> socket.socket:
+    async def _connection(self) -> Fresh:
         """Return a connection to the server over which nothing was said."""
         fresh, self._fresh = self._fresh, None
-        if fresh is None:
-            fresh = (await self._outside.dial()).detach()
-        sock, poll = fresh
-        poll.close()
-        return sock
+        if fresh is not None:
+            return fresh
+        return Fresh.made_of(await self._outside.dial(), self._tasks)
 
     def _server_lost(self) -> None:
         if self._server is None:
@@ -309,22 +318,6 @@ class Translator:
             return Heard.LOST if self._lost else Heard.OVER
         finally:
             self._lines[:0] = kept
-
-
-async def answers_as_ssh(fresh: Fresh) -> bool:
-    """Say whether the server says that it speaks SSH. RFC 4253, section 4.2.
-
-    What was looked at stays where it was. Raises PeerError.
-    """
-    sock, poll = fresh
-    await poll.readable()
-    try:
-        data = sock.recv(PEEKED, socket.MSG_PEEK)
-    except OSError as error:
-        raise PeerError(Side.SERVER, "the server broke the connection") from error
-    if not data:
-        raise PeerError(Side.SERVER, "the server closed the connection")
-    return any(line.startswith(b"SSH-") for line in data.splitlines())
 
 
 async def answer_of(files: Files, command: Command) -> bytes:

@@ -5,18 +5,18 @@ to trust. Invariant: a door that trusts no host keys dials no SSH server.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from portway.errors import Refused
 from portway.exchange import Exchange
 from portway.model import Endpoint, Reason
 from portway.net.stream import SocketStream
 from portway.protocols.ftp.dialects import SftpEndpoint
-from portway.protocols.ftp.legs import source_for
 from portway.protocols.ftp.settings import FtpSettings
 from portway.protocols.ftp.sftp.trust import trust_of
 
-Translate = Callable[[SocketStream, Exchange, asyncio.TaskGroup], SocketStream]
+Dial = Callable[[], Awaitable[SocketStream]]
+Translate = Callable[[SocketStream, Exchange, Dial, asyncio.TaskGroup], SocketStream]
 
 
 class SftpWay:
@@ -42,20 +42,20 @@ class SftpWay:
         return self._translate
 
     def _translate(
-        self, stream: SocketStream, exchange: Exchange, tasks: asyncio.TaskGroup
+        self,
+        stream: SocketStream,
+        exchange: Exchange,
+        dial: Dial,
+        tasks: asyncio.TaskGroup,
     ) -> SocketStream:
-        """Return the connection to a translator, who gets *stream* and a task."""
+        """Return the connection to a translator, who gets *stream* and a task.
+
+        *dial* connects to the server once more. Raises Refused; *stream* is closed then.
+        """
         from portway.protocols.ftp.sftp import translator as sftp  # noqa: PLC0415 - extra
 
         if self._trust is None:
             raise Refused(Reason.UNSUPPORTED)
-        settings = self._settings
-
-        async def dial() -> SocketStream:
-            return await exchange.connect(
-                source=source_for(settings), seconds=settings.upstream.connect_timeout
-            )
-
         access, services = exchange.access, exchange.services
         outside = sftp.Outside(
             Endpoint(access.host, access.port),
@@ -64,6 +64,9 @@ class SftpWay:
             exchange.note,
             services.clock,
         )
+        if not stream.bare:
+            stream.close()
+            raise Refused(Reason.UNSUPPORTED)  # SSH wants the socket itself
         try:
             made = sftp.Translator(stream, outside)
         except Refused:
