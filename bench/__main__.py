@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import report
 from bench.bench import FAILURES, Bench
+from bench.peers import haproxy
 from bench.peers.install import ROOT, install_all
 from bench.peers.peer import Peer
 from bench.peers.portway import PORTWAY
@@ -30,10 +31,12 @@ from bench.scenarios import (
     replay,
     sessions,
     start,
+    tls,
 )
 
 SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "bulk": bulk.measure,
+    "tls": tls.measure,
     "logins": sessions.measure_logins,
     "fetches": sessions.measure_fetches,
     "idle": idle.measure,
@@ -137,7 +140,7 @@ def main() -> int:
     setting = report.Setting(
         chosen.write or time.strftime("%Y-%m-%d"),
         report.machine(),
-        {**versions, "vsftpd": vsftpd_version()},
+        {**versions, haproxy.NAME: haproxy.version(), "vsftpd": vsftpd_version()},
         chosen.quick,
     )
     _keep(chosen, setting, reports)

@@ -22,6 +22,7 @@ PACKAGES = {
     "ftp-proxy": ("ftp-proxy",),
     "mod_proxy": ("proftpd-core", "proftpd-mod-crypto", "proftpd-mod-proxy"),
     "squid": ("squid",),
+    "haproxy": ("haproxy",),
 }
 
 

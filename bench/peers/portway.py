@@ -1,8 +1,8 @@
 """Portway itself, with its policy and its ledger on.
 
 Not here: anything it is made of; it is a process like the rivals. Invariant: its
-configuration differs between scenarios only in the number of rules, and of domains in a
-list that the first of them names.
+configuration differs between scenarios only in the number of rules, of domains in a
+list that the first of them names, and in what it is told of the server's side.
 """
 
 import importlib.metadata
@@ -50,9 +50,17 @@ then = "deny"
 
 
 def command(
-    folder: Path, port: int, rules: int = 10, domains: int | None = None
+    folder: Path,
+    port: int,
+    rules: int = 10,
+    domains: int | None = None,
+    *,
+    upstream: str = "",
 ) -> Command:
-    """Write a configuration with so many *rules*, and return what to start."""
+    """Write a configuration with so many *rules*, and return what to start.
+
+    *upstream* are the keys of the server's side.
+    """
     configuration = folder / FILE
     configuration.write_text(
         f"""[gateway]
@@ -62,6 +70,8 @@ state = "{state(folder)}"
 protocol = "ftp"
 address = "{LOOPBACK}:{port}"
 
+[listen.ftp.upstream]
+{upstream}
 {_list(folder, domains)}
 {_rules(rules)}""",
         encoding="utf-8",

@@ -33,11 +33,26 @@ def vsftpd_version() -> str:
     return version("vsftpd", "vsftpd")
 
 
+def _inside_tls(pem: Path | None) -> dict[str, object]:
+    """Return what makes vsftpd take nothing in clear; *pem* has certificate and key."""
+    if pem is None:
+        return {}
+    wanted = ("ssl_enable", "allow_anon_ssl", "force_anon_logins_ssl")
+    return {
+        **dict.fromkeys([*wanted, "force_anon_data_ssl"], "YES"),
+        "ssl_ciphers": "HIGH",
+        "rsa_cert_file": pem,
+    }
+
+
 @contextmanager
-def vsftpd(folder: Path, files: Path, size: int) -> Iterator[Vsftpd]:
+def vsftpd(
+    folder: Path, files: Path, size: int, *, pem: Path | None = None
+) -> Iterator[Vsftpd]:
     """Run vsftpd with ``/big`` of *size* bytes to fetch, and ``/in`` to store to.
 
-    *folder* is for its configuration, *files* for what it serves.
+    *folder* is for its configuration, *files* for what it serves. With a *pem* it is
+    inside TLS, control and data.
     """
     port = free_port()
     for path in (files, files / "in", folder / "empty"):
@@ -68,6 +83,7 @@ def vsftpd(folder: Path, files: Path, size: int) -> Iterator[Vsftpd]:
         "isolate_network": "NO",
         "xferlog_enable": "NO",
         "run_as_launching_user": "NO" if os.geteuid() == 0 else "YES",
+        **_inside_tls(pem),
     }
     configuration = folder / "vsftpd.conf"
     text = "".join(f"{name}={value}\n" for name, value in options.items())

@@ -46,7 +46,8 @@ T = TypeVar("T")
 class Gate:
     """One client connection's way to everything else.
 
-    *address* is the client's, as the policy sees it. Only one task may wait in
+    *address* is the client's, as the policy sees it, *stream* its connection, which TLS
+    may be laid over: then it is another. Only one task may wait in
     `wait_for`; exchanges are independent of each other.
     """
 
@@ -60,7 +61,6 @@ class Gate:
         "_idle",
         "_mac",
         "_said",
-        "_stream",
         "_taken",
         "_waiting",
         "address",
@@ -68,6 +68,7 @@ class Gate:
         "moved",
         "parent",
         "since",
+        "stream",
         "visitor",
     )
 
@@ -87,7 +88,7 @@ class Gate:
         self._cut_off: tuple[str, PortwayError] | None = None
         self._current = current
         self._mac: str | None = None  # until a rule asks for it
-        self._stream = stream
+        self.stream = stream
         self._count = 0
         self._busy = 0
         self._draining = False
@@ -150,10 +151,6 @@ class Gate:
         if renewed is not taken:
             self._take(renewed)
         return True
-
-    def goes_on(self, stream: SocketStream) -> None:
-        """Take note that the client's connection is *stream* from now on."""
-        self._stream = stream
 
     def log_out(self) -> None:
         """Forget who the client is."""
@@ -303,7 +300,7 @@ class Gate:
         *address* overrides the address listened on. Refused BUSY: no port is free.
         """
         return open_data_port(
-            address or self._stream.local_address,
+            address or self.stream.local_address,
             at.ports,
             lambda peer: peer == self.address or any(peer in net for net in at.peers),
             Side.CLIENT,
@@ -320,7 +317,7 @@ class Gate:
         """
         if self.services.doors.is_ours(self.address, port):
             raise Refused(Reason.LOOP)
-        here = self._stream.local_address  # a balancer may change the family
+        here = self.stream.local_address  # a balancer may change the family
         return await dial(
             [self.address],
             port,
@@ -382,10 +379,10 @@ class Gate:
 
     def _drain_if_quiet(self) -> None:
         if self._waiting and not self._busy:
-            self._stream.interrupt(Refused(Reason.DRAIN))
+            self.stream.interrupt(Refused(Reason.DRAIN))
 
     def _idle_too_long(self) -> None:
-        self._stream.interrupt(PeerError(Side.CLIENT, "idle too long", Reason.IDLE))
+        self.stream.interrupt(PeerError(Side.CLIENT, "idle too long", Reason.IDLE))
 
 
 def cut(exchange: Exchange, by: str, error: PortwayError) -> None:

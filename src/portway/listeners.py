@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from portway.config.schema import Configuration, Listener
 from portway.errors import ConfigurationError, Problem
 from portway.model import Endpoint
-from portway.net.capture import take_any_address
+from portway.net.capture import RightLackingError, take_any_address
 from portway.net.contexts import TlsContexts
 from portway.net.doors import Doors
 from portway.net.listen import bind
@@ -92,12 +92,10 @@ class Listeners:
             for endpoint in listener.address:
                 try:
                     found = self._bind(endpoint, captures=listener.settings.captures)
-                except PermissionError as error:
-                    captures = listener.settings.captures
-                    text = error.strerror or str(error)
-                    key = "capture" if captures else "address"
-                    text = text if captures else f"{endpoint}: {text}"
-                    problems.append(Problem(listener.where, key, text))
+                except RightLackingError as error:
+                    problems.append(
+                        Problem(listener.where, "capture", str(error.strerror))
+                    )
                     continue
                 except OSError as error:
                     text = f"{endpoint}: {error.strerror or error}"

@@ -91,18 +91,18 @@ class Sessions:
         if called is not None:
             gate.visitor = replace(gate.visitor, called=called)
         served = entrance.handler(stream, gate)
-        task = self._tasks.create_task(self._see_out(served, stream))
+        task = self._tasks.create_task(self._see_out(served, gate))
         self._gates[task] = gate
         task.add_done_callback(self._over)
 
-    async def _see_out(self, served: Awaitable[None], stream: SocketStream) -> None:
+    async def _see_out(self, served: Awaitable[None], gate: Gate) -> None:
         try:
             await served
         except Exception:
             log.exception("session.failed")
-            stream.abort()
+            gate.stream.abort()
         except asyncio.CancelledError:
-            stream.close()
+            gate.stream.close()
             raise
 
     def _over(self, task: asyncio.Task[None]) -> None:

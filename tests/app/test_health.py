@@ -182,9 +182,8 @@ async def test_a_name_that_is_not_known_is_down() -> None:
 
 
 async def test_a_silent_server_is_down_unless_a_connection_is_enough() -> None:
-    async with silent() as port:
-        async with asked(door(at(port))) as ward:
-            await ward.becomes(up=False)
+    async with silent() as port, asked(door(at(port))) as ward:
+        await ward.becomes(up=False)
     async with silent() as port, asked(door(at(port), "connect")) as ward:
         ward.server.up = False
         ward.server.successes = 0
@@ -208,8 +207,9 @@ async def silent() -> AsyncIterator[Port]:
         finally:
             task.cancel()
             await asyncio.wait({task})
-            for peer in (*peers, port):
+            for peer in peers:
                 peer.close()
+            port.close()
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ async def test_implicit_tls_comes_before_the_greeting(tmp_path: Path) -> None:
             writer.close()
             await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)  # noqa: TID251 - a server of the test's
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     number = server.sockets[0].getsockname()[1]
     upstream = Upstream(tls="implicit", ca=str(files.ca))
     health = Health(Names())
@@ -261,14 +261,14 @@ async def test_after_a_reload_others_are_asked() -> None:
     async with (
         serving(lambda: hello) as (old, old_heard),
         serving(lambda: hello) as (new, new_heard),
+        asked(door(at(old))) as ward,
     ):
-        async with asked(door(at(old))) as ward:
-            await until(old_heard, 1)
-            mind(ward.health, door(at(new)))
-            await until(new_heard, 2)
-            asked_by_then = len(old_heard)
-            await until(new_heard, 6)
-            assert len(old_heard) <= asked_by_then + 1
+        await until(old_heard, 1)
+        mind(ward.health, door(at(new)))
+        await until(new_heard, 2)
+        asked_by_then = len(old_heard)
+        await until(new_heard, 6)
+        assert len(old_heard) <= asked_by_then + 1
 
 
 async def test_a_fault_of_ours_does_not_end_the_asking(
@@ -285,7 +285,9 @@ async def test_a_fault_of_ours_does_not_end_the_asking(
         return await real(self, host)
 
     monkeypatch.setattr(Names, "resolve", resolve)
-    async with serving(lambda: b"220 Hello\r\n") as (port, heard):
-        async with asked(door(at(port))):
-            await until(heard, 1)
+    async with (
+        serving(lambda: b"220 Hello\r\n") as (port, heard),
+        asked(door(at(port))),
+    ):
+        await until(heard, 1)
     assert [one.msg for one in caplog.records] == ["farm.probe_failed"]

@@ -19,7 +19,7 @@ from tests.integration.network import INNER, Network, wan_address, wan_name
 from tests.integration.process import eventually
 from tests.integration.servers import Server, digest
 
-PLAIN, TRANSLATED, KEYED, PINNING, SECURE = 2121, 2122, 2123, 2124, 2126
+PLAIN, TRANSLATED, KEYED, PINNING, SECURE, BARE = 2121, 2122, 2123, 2124, 2126, 2127
 BIG = 40_000_000
 
 How = tuple[str, str, int]  # a client, its data mode, the family of its connection
@@ -67,6 +67,7 @@ def gateway(
         [
             doors.HEAD,
             doors.door("plain", PLAIN, upstream=trusted),
+            doors.door("bare", BARE),
             doors.door("secure", SECURE, upstream=f'{trusted}\ntls = "required"'),
             doors.door("only", TRANSLATED, upstream=f'{trusted}\nprotocol = "sftp"'),
             doors.door(
@@ -252,6 +253,16 @@ def test_the_first_key_is_pinned_and_no_other_taken(
     told = pytest.raises(ftplib.error_perm, match=r"another key .* SHA256:")
     with gateway.watched(), Client(network, PINNING) as ftp, told:
         ftp.login(name, servers.PASSWORD)
+
+
+def test_a_door_without_host_keys(
+    network: Network, server: Server, gateway: Gateway
+) -> None:
+    told = pytest.raises(ftplib.error_perm, match="502 Not available")
+    with gateway.watched() as records, Client(network, BARE) as ftp, told:
+        ftp.login(f"joe@sftp://{wan_address(sshd.HOST, 4)}", servers.PASSWORD)
+    (visit,) = records
+    assert (visit["reason"], visit["outcome"]) == ("unsupported", "refused")
 
 
 def test_tls_is_for_ftp_servers(

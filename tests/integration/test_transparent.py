@@ -330,6 +330,20 @@ def test_double_login(scene: Scene) -> None:
         gateway.portway("reload")
 
 
+def test_a_reload_changes_how_clients_are_caught(scene: Scene, nano: NanoFtpd) -> None:
+    """The socket that is listened on stays the same."""
+    gateway, network = scene.gateway, scene.network
+    other = "tproxy" if scene.capture == "redirect" else "redirect"
+    for capture in (other, scene.capture):
+        gateway.write(configuration(*DOORS[capture]))
+        gateway.portway("reload")
+        load_rules(network, gateway.portway("init", "--transparent"))
+        with gateway.watched(), scene.enter(nano) as client:
+            client.login("joe")
+            assert client.fetch("RETR sample.bin", "EPSV") == CONTENT
+            assert client.fetch("RETR sample.bin", "EPRT") == CONTENT
+
+
 def test_tproxy_says_what_it_lacks(through: Network, folder: Path) -> None:
     place = folder / "lacking"
     place.mkdir()

@@ -11,7 +11,12 @@ from tests.wires import listener, port_of
 
 from portway.errors import PeerError, UpstreamError
 from portway.model import Endpoint, Side
-from portway.net.capture import bind_to, original_destination, take_any_address
+from portway.net.capture import (
+    RightLackingError,
+    bind_to,
+    original_destination,
+    take_any_address,
+)
 from portway.net.dataport import open_data_port
 from portway.net.dial import dial
 from portway.net.listen import bind
@@ -86,5 +91,5 @@ def test_without_the_right_it_says_what_is_lacking() -> None:
     thread.start()
     thread.join()
     (error,) = said
-    assert isinstance(error, PermissionError)
+    assert isinstance(error, RightLackingError)
     assert "CAP_NET_ADMIN" in str(error.strerror)

@@ -323,7 +323,9 @@ async def test_only_so_many_may_say_nothing() -> None:
             stack.enter_context(closing(call(port, BALANCER)))
             await some_turns(2)
         assert port.strangers == 0
-        stack.enter_context(closing(call(port, BALANCER)))
-        await until(lambda: port.strangers == 1)
+        crowd = stack.enter_context(closing(call(port, BALANCER)))
+        await some_turns()
+        assert port.strangers == 1
+        assert was_reset(crowd)
         port.close()
         await some_turns(1)

@@ -445,3 +445,94 @@ def send_all(sock: socket.socket) -> None:
             sock.unwrap()
     else:
         sock.close()
+
+
+@pytest.mark.parametrize(
+    ("offered", "admitted"),
+    [((), True), (("ftp",), True), (("h2", "ftp-data"), True), (("h2",), False)],
+)
+async def test_a_client_that_offers_other_protocols_only_is_refused(
+    offered: tuple[str, ...], admitted: bool, ends: Ends, certificates: Certificates
+) -> None:
+    context = certificates.connecting()
+    if offered:
+        context.set_alpn_protocols(list(offered))
+    server = accepting(
+        certificates.certificate, certificates.key, alpn=("ftp", "ftp-data")
+    )
+    client = asyncio.create_task(asyncio.to_thread(ends.peer_as_client, context))
+    shaking = start_tls(
+        ends.ours, server, server_side=True, admitted={b"ftp", b"ftp-data"}
+    )
+    if admitted:
+        stream = await shaking
+        await client
+        assert stream.alpn == (offered[-1] if offered else "")
+        stream.close()
+        return
+    with pytest.raises(PeerError, match="other protocols") as raised:
+        await shaking
+    assert raised.value.reason is Reason.TLS
+    with pytest.raises(OSError):
+        await client
+
+
+@pytest.mark.parametrize("ends_there", [True, False])
+async def test_a_hello_that_comes_bit_by_bit_is_looked_at_all_the_same(
+    ends_there: bool, ends: Ends, certificates: Certificates
+) -> None:
+    """Without haste: whoever waits for more is not woken by what is there already."""
+    context = certificates.connecting()
+    context.set_alpn_protocols(["h2"])
+    out = ssl.MemoryBIO()
+    client = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=HOST)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = out.read()
+    server = accepting(certificates.certificate, certificates.key, alpn=("ftp",))
+    shaking = asyncio.create_task(
+        start_tls(ends.ours, server, server_side=True, admitted={b"ftp"})
+    )
+    ends.peer.sendall(hello[:7])
+    started = time.process_time()
+    await asyncio.sleep(0.3)
+    assert time.process_time() - started < 0.15
+    last = len(hello) - ends_there
+    for at in range(7, last, 100):
+        ends.peer.sendall(hello[at : min(at + 100, last)])
+        await asyncio.sleep(0.001)
+    if ends_there:
+        ends.peer.shutdown(socket.SHUT_WR)
+    words = "ended in the middle" if ends_there else "other protocols"
+    with pytest.raises(PeerError, match=words):
+        await shaking
+
+
+async def test_without_tickets_nothing_waits_unread_at_the_client(
+    ends: Ends, certificates: Certificates
+) -> None:
+    context = certificates.accepting()
+    client = asyncio.create_task(asyncio.to_thread(ends.peer_as_client))
+    stream = await start_tls(ends.ours, context, server_side=True, tickets=False)
+    tls = await client
+    await asyncio.to_thread(tls.sendall, b"payload")
+    tls.close()  # a reset, if anything waited there
+    assert await stream.receive() == b"payload"
+    with pytest.raises(PeerError, match="close_notify"):
+        await stream.receive()
+    stream.close()
+    assert context.num_tickets == 2
+
+
+async def test_a_peer_that_goes_on_in_clear_without_a_close_notify(ends: Ends) -> None:
+    client = asyncio.create_task(asyncio.to_thread(ends.peer_as_client))
+    stream = await start_tls(ends.ours, ends.certificates.accepting(), server_side=True)
+    tls = await client
+    ending = asyncio.create_task(stream.to_clear(5))
+    assert await asyncio.to_thread(tls.recv, 10) == b""  # our close_notify
+    plain = socket.socket(fileno=tls.detach())
+    plain.sendall(b"NOOP\r\n")
+    clear = await ending
+    assert await clear.receive() == b"NOOP\r\n"
+    clear.close()
+    plain.close()

@@ -12,6 +12,7 @@ from ftplib import FTP, all_errors
 from pathlib import Path
 
 import pytest
+from tests.integration.gateway import Record
 from tests.integration.nanoftpd import NanoFtpd, says
 from tests.integration.process import eventually
 from tests.resilience.running import (
@@ -29,8 +30,10 @@ Start = Callable[..., Running]
 
 SERVERS = 3
 CLIENTS = 12
-SECONDS = 6.0  # of load; the server dies after a third of it
-CONTENT = bytes(range(256)) * (8 * MIB // 256)
+SECONDS = 7.5  # of load; the server dies after a third of it
+CONTENT = bytes(range(256)) * (48 * MIB // 256)  # more than buffers on the way hold
+BLOCK = 262144
+PAUSE = 0.01  # seconds that a client needs for a block
 HASH = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -83,7 +86,12 @@ def load(port: int, tally: Tally, until: float) -> None:
         try:
             client.login("joe", "s3cret")
             found = hashlib.sha256()
-            client.retrbinary("RETR big", found.update)
+
+            def take(block: bytes, found: "hashlib._Hash" = found) -> None:
+                found.update(block)
+                time.sleep(PAUSE)
+
+            client.retrbinary("RETR big", take, BLOCK)
         except all_errors:
             with tally.lock:
                 tally.broken += 1
@@ -116,17 +124,16 @@ def test_one_dies_under_load_and_nothing_is_lost_but_its_own_transfers(
     for client in clients:
         client.join()
     gateway.lets_go(before)
-    records = gateway.records()
+    records = gateway.wait_for(lambda found: len(moved_whole(found)) >= tally.whole)
     lost = [one for one in records if one["outcome"] not in {"ok", "refused"}]
     assert tally.turned_away == []  # the next server was there for each
     assert tally.damaged == 0
     assert {one["port"] for one in lost} == {dead}
-    assert 0 < tally.broken <= CLIENTS  # who was on it when it died, and no one else
+    assert (
+        1 < tally.broken <= CLIENTS // 2
+    )  # who was on it when it died, and no one else
     began = Counter(one["port"] for one in records if one["method"] == "CONNECT")
     assert len(began) == SERVERS
-    moved = [one for one in records if one["method"] == "RETR"]
-    whole = [one for one in moved if one["outcome"] == "ok"]
-    assert len(whole) >= tally.whole
     assert "farm.server_out" in gateway.output
     print(  # noqa: T201 - the figures
         f"\n{loop}: {CLIENTS} clients, {SERVERS} servers, one killed: "
@@ -134,6 +141,10 @@ def test_one_dies_under_load_and_nothing_is_lost_but_its_own_transfers(
         f"{len(tally.turned_away)} turned away; sessions by server {dict(began)}; "
         f"records that failed {len(lost)}, all of the server that died"
     )
+
+
+def moved_whole(records: list[Record]) -> list[Record]:
+    return [one for one in records if (one["method"], one["outcome"]) == ("RETR", "ok")]
 
 
 def states(gateway: Running) -> dict[int, str]:
@@ -191,7 +202,7 @@ def test_a_session_is_counted_where_it_is_and_lives_through_a_reload(
 
         def none() -> bool:
             lines = gateway.portway("sessions", "--servers", "--json").splitlines()
-            return json.loads(lines[0])["sessions"] == 0
+            return '"sessions":0' in lines[0].replace(" ", "")
 
         eventually(none, "the session is counted out")
 

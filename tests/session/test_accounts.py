@@ -2,16 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import pytest_asyncio
 from tests.session.moving import LONG
 from tests.session.peers import Ended, Peer
-from tests.session.stage import EVERYTHING, Clock, Stage, rule, stage
+from tests.session.stage import EVERYTHING, Clock, Shelf, Stage, rule, stage
 
-from portway.config.schema import Group
+from portway.administration import Administration
+from portway.config.schema import Group, Rule
+from portway.control import Answer, Call, Request
+from portway.policy.compile import compile_rules
 from portway.protocols.ftp import replies
+from portway.protocols.ftp.protocol import PROTOCOL
+from portway.services import Current, Door
 from portway.users import local
 from portway.users.accounts import Account, AccountFile, Change
 from portway.users.chain import Chain
@@ -243,3 +250,64 @@ async def test_rules_see_the_groups_of_an_account(
         await scene.play(IN + "> DELE x\n< 550 Denied: No.")
         await asyncio.to_thread(file.change, "alice", Change(leave=("lab",)))
         await scene.play(f"> DELE x\n{LONG}> DELE x\n{LONG}< 250 Gone\n< 250 Gone")
+
+
+# A reload that looks at what goes on.
+
+
+STAFF = rule("deny", name="no staff", who="group:staff", do="connect")
+GROUPS = (Group(name="lab", where="test:1"), Group(name="staff", where="test:1"))
+
+
+async def recheck(scene: Stage, *rules: Rule) -> str:
+    """Take *rules*, look at what goes on, and return the administrator's answer."""
+    compiled, _ = compile_rules(
+        rules, timezone="UTC", protocols={"ftp": PROTOCOL.methods}, groups=GROUPS
+    )
+
+    async def reload() -> Answer:
+        return Answer(done=True)
+
+    def status() -> NoReturn:
+        raise AssertionError
+
+    async def keep(_: bytes) -> None:
+        return
+
+    services = replace(scene.services, rules=compiled, sink=Shelf())
+    administration = Administration(
+        Current(services),
+        scene.sessions,
+        reload=reload,
+        status=status,
+        doors=lambda: [Door("door", "ftp", 21, "forward")],
+    )
+    request = Request("reload", {"recheck": True})
+    answer = await administration.answer(Call(request, 0, keep))
+    return answer.lines[-1].partition(", ")[2]
+
+
+async def test_a_recheck_judges_by_the_groups_of_now(
+    file: AccountFile, chain: Chain
+) -> None:
+    async with stage(login="required", groups=GROUPS, directory=chain) as scene:
+        await scene.play(IN)
+        await asyncio.to_thread(file.change, "alice", Change(leave=("staff",)))
+        assert await recheck(scene, STAFF, EVERYTHING) == "0 sessions ended"
+        await asyncio.to_thread(file.change, "alice", Change(join=("staff",)))
+        assert await recheck(scene, STAFF, EVERYTHING) == "1 sessions ended"
+        await scene.play(f"< 421 Denied ...\nended\n{LONG}ended")
+    (record,) = scene.records
+    assert record.facts["ended_rule"] == "no staff (test:1)"
+
+
+async def test_a_recheck_ends_a_login_that_counts_no_more(
+    file: AccountFile, chain: Chain
+) -> None:
+    async with stage(login="required", directory=chain) as scene:
+        await scene.play(IN)
+        await asyncio.to_thread(file.change, "alice", Change(enabled=False))
+        assert await recheck(scene, EVERYTHING) == "1 sessions ended"
+        await scene.play(f"< 421 Log in to the proxy anew.\nended\n{LONG}ended")
+    found = [(one.method, one.ended_by, one.reason) for one in scene.records]
+    assert sorted(found) == [("CONNECT", "reload", "login"), ("LOGIN", "", "login")]

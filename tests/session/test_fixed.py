@@ -4,9 +4,12 @@ The doors are transparent ones; where a client was going is the stage's word for
 """
 
 import pytest
-from tests.session.stage import EVERYTHING, rule, stage
+from tests.certificates import Certificates, issue
+from tests.session.secure import SecurePeer, server_goes_inside
+from tests.session.stage import EVERYTHING, Stage, rule, stage
 
 from portway.model import Reason
+from portway.protocols.ftp.settings import Upstream
 
 LONG = " " * 24
 ACCOUNTS: dict[str, str | None] = {"fu": "fp-word"}
@@ -155,7 +158,8 @@ ended
 """)
 
 
-async def test_rein_and_the_same_server_again() -> None:
+@pytest.mark.parametrize("user", ["v", "@h", "v@h"])
+async def test_rein_and_the_same_server_again(user: str) -> None:
     async with stage(mode="transparent") as scene:
         await scene.play(GREETED + IN)
         await scene.play(f"""
@@ -165,10 +169,10 @@ async def test_rein_and_the_same_server_again() -> None:
 < 220 Ready for a new user.
 > PWD
 < 530 Log in with USER and PASS.
-> USER v
+> USER {user}
 {LONG}called
 {LONG}< 220 Welcome
-{LONG}> USER v
+{LONG}> USER {user}
 {LONG}< 331 Password please
 < 331-Welcome
 < 331 Password please
@@ -290,4 +294,95 @@ async def test_who_names_no_server_gets_the_one_it_came_for() -> None:
 {LONG}> USER v@other.test
 {LONG}< 530 Once is enough
 < 530 Once is enough
+""")
+
+
+# TLS on either side of a server that has greeted already.
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return issue(tmp_path_factory.mktemp("certificates"), "127.0.0.1")
+
+
+def shown_to_clients(made: Certificates, tls: str) -> dict[str, object]:
+    return {"tls": tls, "certificate": made.certificate, "key": made.key}
+
+
+async def go_inside(scene: Stage, made: Certificates) -> None:
+    secure = SecurePeer(scene.client, made.connecting(), server_hostname="127.0.0.1")
+    await secure.shake_hands()
+    scene.client = secure
+
+
+async def test_tls_behind_the_greeting_is_ours(made: Certificates) -> None:
+    door = shown_to_clients(made, "required")
+    async with stage(mode="transparent", **door) as scene:  # type: ignore[arg-type]
+        await scene.play(f"""{GREETED}
+> USER u
+< 530 TLS is required: send AUTH TLS first.
+> AUTH TLS
+< 234 AUTH TLS accepted.
+""")
+        await go_inside(scene, made)
+        await scene.play(f"> PBSZ 0\n< 200 PBSZ=0\n{LONG}silent" + IN)
+
+
+async def test_tls_in_the_middle_of_a_login_begins_anew(made: Certificates) -> None:
+    door = shown_to_clients(made, "explicit")
+    async with stage(mode="transparent", **door) as scene:  # type: ignore[arg-type]
+        await scene.play(f"""{GREETED}
+> USER u
+{LONG}> USER u
+{LONG}< 331 Password please
+< 331 Password please
+> AUTH TLS
+{LONG}> QUIT
+{LONG}< 221 Bye
+{LONG}called
+{LONG}< 220 Again
+< 234 AUTH TLS accepted.
+""")
+        await go_inside(scene, made)
+        await scene.play(IN)
+
+
+async def test_tls_from_the_first_byte(made: Certificates) -> None:
+    door = shown_to_clients(made, "implicit")
+    async with stage(mode="transparent", **door) as scene:  # type: ignore[arg-type]
+        await go_inside(scene, made)
+        await scene.play(GREETED + IN)
+
+
+async def test_tls_with_the_server_that_was_called(made: Certificates) -> None:
+    upstream = Upstream(tls="required", ca=made.ca)
+    async with stage(mode="transparent", upstream=upstream) as scene:
+        await scene.play(f"""
+{LONG}called
+{LONG}< 220 Welcome
+{LONG}> AUTH TLS
+{LONG}< 234 Go ahead
+""")
+        await server_goes_inside(scene, made.accepting())
+        await scene.play(f"""
+< 220 Welcome
+> USER u
+{LONG}> USER u
+{LONG}< 331 Password please
+< 331 Password please
+""")
+
+
+async def test_a_server_without_the_tls_that_is_required(made: Certificates) -> None:
+    upstream = Upstream(tls="required", ca=made.ca)
+    async with stage(mode="transparent", upstream=upstream) as scene:
+        await scene.play(f"""
+{LONG}called
+{LONG}< 220 Welcome
+{LONG}> AUTH TLS
+{LONG}< 500 What?
+{LONG}> AUTH SSL
+{LONG}< 500 What?
+< 530 Host 127.0.0.1 offers no TLS.
+ended
 """)

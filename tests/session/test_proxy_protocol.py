@@ -219,7 +219,31 @@ async def test_the_door_may_close_while_a_header_is_due() -> None:
         await scene.client.say(V1[:5])
         await until(lambda: len(scene.sessions._introductions) == 1)
         await scene.sessions.cut()
+        assert len(scene.sessions._introductions) == 0
         await scene.play("reset")
+
+
+async def test_no_header_is_waited_for_while_we_drain() -> None:
+    async with stage(proxy_protocol=BALANCERS) as scene:
+        await scene.client.say(V1)
+        await scene.play("< 220 edge...")
+        await scene.arrive()
+        await until(lambda: len(scene.sessions._introductions) == 1)
+        draining = asyncio.ensure_future(scene.sessions.drain(1))
+        await asyncio.sleep(0)
+        assert len(scene.sessions._introductions) == 0
+        assert len(scene.sessions) == 1
+        await draining
+
+
+async def test_only_so_many_headers_are_waited_for() -> None:
+    async with stage(proxy_protocol=BALANCERS) as scene:
+        scene.sessions._admission.limits = Limits(connections=2)
+        for _ in range(2):
+            await scene.client.say(V1[:5])
+            await scene.arrive()
+        await scene.play("reset")
+        assert len(scene.sessions._introductions) == 2
 
 
 # TLS.

@@ -4,9 +4,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from tests.certificates import issue
 from tests.session.peers import Peer, Port, soon
+from tests.session.secure import SecurePeer
 from tests.session.stage import Stage, rule, stage
 
 from portway.config.reverse import Route
@@ -15,7 +18,7 @@ from portway.model import Outcome, Reason
 from portway.net.balance import Server
 from portway.policy.groups import compile_groups
 from portway.policy.routes import farms_of
-from portway.protocols.ftp.settings import FtpSettings
+from portway.protocols.ftp.settings import FtpSettings, Upstream
 
 LONG = " " * 24
 NONE_LEFT = "< 421 No server is available."
@@ -84,9 +87,7 @@ async def test_an_at_sign_is_a_part_of_the_name() -> None:
 
 async def test_clients_are_told_the_outer_address() -> None:
     """Behind NAT, `data_address` is the one that clients can reach."""
-    async with stage(
-        mode="reverse", data_address=ip_address("203.0.113.7")
-    ) as scene:
+    async with stage(mode="reverse", data_address=ip_address("203.0.113.7")) as scene:
         inner = scene.listen("127.0.0.1")
         await scene.play(f"""{IN}
 > PASV
@@ -131,6 +132,49 @@ async def test_what_was_tried_is_out_for_a_while_and_returns(
     assert [one.reason for one in failed] == [Reason.REFUSED] * len(out)
 
 
+async def test_who_returns_is_tried_again_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with stage(mode="reverse", servers=three_dead) as scene:
+        await scene.play(f"{NONE_LEFT}\nended")
+        await scene.over()
+        for server in farm(scene):
+            server.down_until = asyncio.get_running_loop().time()
+        with caplog.at_level(logging.INFO, "portway.protocols.ftp.farm"):
+            await scene.arrive()
+            await scene.play(f"{NONE_LEFT}\nended")
+        said = [record.msg for record in caplog.records]
+        assert said.count("farm.server_returns") == 3
+        assert said[-3:] == ["farm.server_out"] * 3
+
+
+@pytest.mark.parametrize(
+    "balance", ["round-robin", "least-sessions", "random", "source", "user"]
+)
+async def test_every_balance_serves(balance: str) -> None:
+    async with stage(
+        mode="reverse", balance=balance, servers=lambda scene: ports(scene, 3)
+    ) as scene:
+        listening = (scene.port, *scene.others)  # type: ignore[attr-defined]
+        late = balance == "user"
+        for number in range(6):
+            if number:
+                await scene.arrive()
+            if late:
+                assert await scene.client.line() == b"220 edge FTP proxy ready."
+                await scene.client.say(b"USER joe\r\n")
+            server = await one_of(scene, *listening)
+            await server.say(b"220 inner\r\n")
+            if not late:
+                assert await scene.client.line() == b"220 inner"
+        sessions = sorted(one.sessions for one in farm(scene))
+    assert sum(sessions) == 6
+    if balance in {"round-robin", "least-sessions"}:
+        assert sessions == [2, 2, 2]
+    elif balance in {"source", "user"}:
+        assert sessions == [0, 0, 6]
+
+
 async def test_a_greeting_that_refuses_is_a_server_that_failed() -> None:
     async with stage(
         mode="reverse",
@@ -148,14 +192,11 @@ async def test_a_greeting_that_refuses_is_a_server_that_failed() -> None:
     assert {record.status for record in scene.records} >= {"421"}
 
 
-async def one_of(scene: Stage, other: Port) -> Peer:
-    """Return the connection that comes to one of two servers."""
-    waiting = [
-        asyncio.ensure_future(port.accept()) for port in (scene.port, other)
-    ]
-    done, late = await soon(
-        asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    )
+async def one_of(scene: Stage, *others: Port) -> Peer:
+    """Return the connection that comes to the scene's server, or one of *others*."""
+    listening = dict.fromkeys((scene.port, *others))
+    waiting = [asyncio.ensure_future(port.accept()) for port in listening]
+    done, late = await soon(asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED))
     for one in late:
         one.cancel()
     await asyncio.wait(waiting)
@@ -213,6 +254,54 @@ async def test_a_client_that_leaves_while_we_dial_is_no_fault_of_the_server() ->
         assert farm(scene)[0].sessions == 0
 
 
+async def test_a_server_without_the_tls_that_it_must_have_is_passed_over() -> None:
+    async with stage(
+        mode="reverse",
+        servers=lambda scene: ports(scene, 2),
+        upstream=Upstream(tls="required", verify=False),
+    ) as scene:
+        other: Port = scene.others[0]  # type: ignore[attr-defined]
+        for _ in range(2):
+            server = await one_of(scene, other)
+            await server.say(b"220 plain\r\n")
+            assert await server.line() == b"AUTH TLS"
+            await server.say(b"502 What?\r\n")
+            assert await server.line() == b"AUTH SSL"
+            await server.say(b"502 What?\r\n")
+        await scene.play(f"{NONE_LEFT}\nended")
+        await scene.over()
+    assert [record.reason for record in scene.records] == [Reason.TLS] * 2
+
+
+async def test_tls_ends_at_the_gateway(tmp_path: Path) -> None:
+    files = issue(tmp_path)
+    async with stage(
+        mode="reverse", tls="required", certificate=files.certificate, key=files.key
+    ) as scene:
+        await scene.play(f"""
+{LONG}called
+{LONG}< 220 inner one
+< 220 inner one
+> USER joe
+< 530 TLS is required: send AUTH TLS first.
+> AUTH TLS
+< 234 AUTH TLS accepted.
+""")
+        scene.client = secure = SecurePeer(
+            scene.client, files.connecting(), server_hostname="127.0.0.1"
+        )
+        await secure.shake_hands()
+        await scene.play(f"""
+> USER joe
+{LONG}> USER joe
+{LONG}< 230 In
+< 230 In
+""")
+        assert farm(scene)[0].sessions == 1
+    [record] = scene.records
+    assert record.facts["tls_client"].startswith("TLSv1.3")
+
+
 # The policy.
 
 
@@ -260,9 +349,7 @@ async def test_a_user_stays_with_one_server() -> None:
 
 
 async def test_a_proxy_login_comes_first_and_decides() -> None:
-    async with stage(
-        mode="reverse", login="required", accounts={"fu": "fp"}
-    ) as scene:
+    async with stage(mode="reverse", login="required", accounts={"fu": "fp"}) as scene:
         await scene.play(f"""
 < 220 edge FTP proxy ready.
 > USER fu

@@ -282,6 +282,27 @@ async def test_a_data_handshake_that_fails(
     assert (record.outcome, record.reason) == ("failed", "tls")
 
 
+@pytest.mark.parametrize("sends", [b"", b"\x16\x03\x01"])
+async def test_a_data_handshake_that_stalls(
+    sends: bytes,
+    made: Made,
+    context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with stage(**made.door()) as scene:  # type: ignore[arg-type]
+        await come_in(scene, context)
+        monkeypatch.setattr("portway.protocols.ftp.protection.HANDSHAKE_TIME", 0.2)
+        legs = await agree(scene, "PASV")
+        await scene.play(f"> STOR f\n{LONG}> STOR f\n{LONG}< 150 Go\n< 150 Go")
+        server, client = await legs.at_server(), await legs.at_client()
+        await client.say(sends)
+        assert await server.the_rest() == (b"", "reset")
+        await scene.play(f"""
+{LONG}< 426 Broken
+< 425 No TLS on your data connection: the TLS handshake took too long.
+""")
+
+
 async def test_abort_during_a_data_handshake(
     made: Made, context: ssl.SSLContext
 ) -> None:
@@ -744,7 +765,7 @@ async def test_nothing_may_follow_ccc(made: Made, context: ssl.SSLContext) -> No
 # The end.
 
 
-@pytest.mark.parametrize("how", ["idle", "drain", "kick", "server"])
+@pytest.mark.parametrize("how", ["idle", "drain", "kick", "server", "shutdown"])
 async def test_a_farewell_goes_inside(
     how: str, made: Made, context: ssl.SSLContext
 ) -> None:
@@ -756,22 +777,29 @@ async def test_a_farewell_goes_inside(
             gate.drain()
         elif how == "kick":
             gate.cut_off("admin", Refused(Reason.ADMIN))
+        elif how == "shutdown":
+            await scene.sessions.cut()
         elif how == "server":
             await scene.play(f"{LONG}< 421 Going down")
         words = {
             "idle": "421 Idle too long, closing.",
             "drain": "421 edge is closing.",
+            "shutdown": "421 edge is closing.",
             "kick": "421 Ended by the administrator.",
             "server": "421 Going down",
         }
         await scene.play(f"< {words[how]}\nended")
 
 
-async def test_kicked_in_the_middle_of_a_handshake(made: Made) -> None:
+@pytest.mark.parametrize("how", ["kick", "shutdown"])
+async def test_ended_in_the_middle_of_a_handshake(how: str, made: Made) -> None:
     async with stage(**made.door()) as scene:  # type: ignore[arg-type]
         await scene.play(AUTH)
         gate = next(iter(scene.sessions))
-        gate.cut_off("admin", Refused(Reason.ADMIN))
+        if how == "kick":
+            gate.cut_off("admin", Refused(Reason.ADMIN))
+        else:
+            await scene.sessions.cut()
         rest, _ = await scene.client.the_rest()
         assert rest == b""
 

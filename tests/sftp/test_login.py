@@ -202,6 +202,23 @@ def test_a_file_of_no_use(tmp_path: Path, words: str) -> None:
         trust_of(str(file), pin=False, identity=str(key))
 
 
+async def test_a_file_that_is_gone(folder: Path) -> None:
+    async with serving(folder) as server:
+        trust = trusting(server)
+        folder.with_name("known_hosts").unlink()
+        with nothing_left_open():
+            async with visiting(server.port, trust) as visit:
+                talk = visit.talk
+                await talk.reply()
+                await talk.say(f"USER {USER}")
+                code, text = await talk.say(f"PASS {PASSWORD}")
+                assert (code, text) == (
+                    530,
+                    "530 The gateway cannot use its host keys.\n",
+                )
+            await lose(server.connections[0])
+
+
 # Servers that are none, and ends.
 
 

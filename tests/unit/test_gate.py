@@ -1,17 +1,20 @@
 import asyncio
 import socket
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 
 import pytest
-from tests.session.stage import rule
-from tests.unit.gating import ALL, HERE, ground
+from tests.session.stage import Accounts, rule
+from tests.unit.gating import ALL, HERE, Ground, ground
 from tests.wires import listener, port_of, some_turns
 
 from portway.errors import PeerError, Refused
+from portway.gate import Gate
 from portway.model import NOBODY, Action, Credentials, Endpoint, Outcome, Reason, Side
 from portway.net.doors import Doors
-from portway.services import DataPorts
-from portway.users.directory import Verification
+from portway.services import DataPorts, Door
+from portway.users.directory import Verification, Verified
 
 SERVER = Endpoint("203.0.113.5", 21)
 
@@ -130,6 +133,79 @@ async def test_a_store_that_is_down_is_neither_right_nor_wrong() -> None:
         assert place.gate.identity == NOBODY
         (record,) = place.shelf.records
         assert (record.reason, record.facts["claimed"]) == ("login-unavailable", "down")
+
+
+class Slow(Accounts):
+    """An account store that takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__({"alice": "right", "down": None})
+        self.asked = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def verify(self, credentials: Credentials) -> Verified:
+        self.asked.set()
+        await self.goes_on.wait()
+        return await super().verify(credentials)
+
+
+@asynccontextmanager
+async def leaving(place: Ground, user: str) -> AsyncIterator[asyncio.Task[object]]:
+    """Go away, and again, while the login of *user* is checked."""
+    directory = Slow()
+    place.current.services = replace(place.current.services, directory=directory)
+    login = asyncio.ensure_future(place.gate.login(Credentials(user, "x")))
+    await directory.asked.wait()
+    for _ in range(2):
+        login.cancel()
+        await some_turns()
+    assert not login.done()
+    yield login
+    directory.goes_on.set()
+    await asyncio.wait({login})
+    assert login.cancelled()
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"), [("alice", "login-wrong"), ("down", "login-unavailable")]
+)
+async def test_who_goes_away_while_a_login_is_checked_has_tried(
+    user: str, reason: str
+) -> None:
+    with ground() as place:
+        async with leaving(place, user):
+            assert place.shelf.records == []
+        (record,) = place.shelf.records
+        assert (record.reason, record.facts["claimed"]) == (reason, user)
+        guesses = place.current.services.turnstile._guesses
+        assert guesses.suspected(HERE, asyncio.get_running_loop().time()) == (
+            user == "alice"
+        )
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("need", ["optional", "required"])
+async def test_an_unknown_name_has_tried_where_it_can_be_no_servers(need: str) -> None:
+    with ground() as place:
+        door = Door("ftp", "ftp", 21, "forward", login=need)
+        place.gate = Gate(place.current, door, place.wire.stream, HERE)
+        async with leaving(place, "joe"):
+            pass
+        found = [record.facts["claimed"] for record in place.shelf.records]
+        assert found == (["joe"] if need == "required" else [])
+
+
+async def test_who_goes_away_keeps_the_turn_until_the_check_is_over() -> None:
+    with ground() as place:
+        async with leaving(place, "alice"):
+            right = place.gate.login(Credentials("alice", "right"))
+            following = asyncio.ensure_future(right)
+            await some_turns()
+            (line,) = place.current.services.turnstile._lines.values()
+            assert line.length == 2
+            following.cancel()
+            await asyncio.wait({following})
+            assert line.length == 1
 
 
 async def test_a_name_that_is_no_account_is_refused_like_a_wrong_password() -> None:

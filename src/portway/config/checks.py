@@ -93,7 +93,7 @@ def _check_listeners(listeners: tuple[Listener, ...]) -> Found:
         for key, hop in listener.settings.next_hops:
             back = next((one for one in listeners if _leads_to(hop, one)), None)
             if back is not None:
-                text = f"{hop} is our own listen.{back.name}; name another proxy"
+                text = f"{hop} is our own listen.{back.name}; name another"
                 yield (*path, *key.split(".")), text
 
 

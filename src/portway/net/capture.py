@@ -26,6 +26,10 @@ LACKING = (
 )
 
 
+class RightLackingError(PermissionError):
+    """This process may not do what TPROXY needs; *strerror* says what would help."""
+
+
 def original_destination(stream: SocketStream) -> Endpoint:
     """Return where a connection was going that came to *stream*'s door.
 
@@ -46,7 +50,7 @@ def original_destination(stream: SocketStream) -> Endpoint:
 def take_any_address(sock: socket.socket) -> None:
     """Let *sock* be bound to, and be reached at, addresses that are not ours.
 
-    Raises PermissionError, in words for who started the gateway.
+    Raises RightLackingError.
     """
     level, option = socket.SOL_IP, socket.IP_TRANSPARENT
     if sock.family == socket.AF_INET6:
@@ -56,7 +60,7 @@ def take_any_address(sock: socket.socket) -> None:
     try:
         sock.setsockopt(level, option, 1)
     except PermissionError as error:
-        raise PermissionError(errno.EPERM, LACKING) from error
+        raise RightLackingError(errno.EPERM, LACKING) from error
 
 
 def bind_to(

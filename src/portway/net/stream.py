@@ -132,8 +132,9 @@ class SocketStream:
 
     @property
     def closed(self) -> bool:
-        """Whether it is closed, by `close` or `abort`."""
-        return self._poll.closed
+        """Whether it is closed, or was given away by `detach`."""
+        poll: Poll | None = getattr(self, "_poll", None)
+        return poll is None or poll.closed
 
     @property
     def peer_address(self) -> IPAddress:
@@ -306,9 +307,9 @@ class SocketStream:
 
     def close(self) -> None:
         """Close at once. What was sent still goes out, unless bytes wait unread."""
-        poll = self._poll
-        if poll.closed:
+        if self.closed:
             return
+        poll = self._poll
         if poll.error is None:
             poll.error = PeerError(self.side, "the connection was closed")
         poll.close()
@@ -317,7 +318,7 @@ class SocketStream:
 
     def abort(self) -> None:
         """Close so that the peer sees something missing: a reset."""
-        if not self._poll.closed:
+        if not self.closed:
             with suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.close()

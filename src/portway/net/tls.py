@@ -10,6 +10,7 @@ error unless the stream is *lenient*.
 """
 
 import asyncio
+import select
 import socket
 import ssl
 from collections.abc import Callable, Collection, Iterator
@@ -107,8 +108,11 @@ class TlsStream(SocketStream):
                 raise PeerError(self.side, f"it sent {error}", Reason.TLS) from error
             except OSError as error:
                 raise PeerError(self.side, explain(error), Reason.TLS) from error
-            if offered is not None or len(data) == seen:
-                break  # no more came behind what was there: let the handshake say why
+            if offered is not None:
+                break
+            if len(data) == seen and self._ends_there():
+                text = "the connection ended in the middle of TLS"
+                raise PeerError(self.side, text, Reason.TLS)
             seen = len(data)
             self._wake_behind(seen)
             await self.readable()
@@ -116,6 +120,12 @@ class TlsStream(SocketStream):
         if offered and offered.isdisjoint(admitted):
             text = "its ALPN offers other protocols only"
             raise PeerError(self.side, text, Reason.TLS)
+
+    def _ends_there(self) -> bool:
+        """Say whether nothing comes behind what waits."""
+        asking = select.poll()
+        asking.register(self._tls, select.POLLRDHUP)
+        return bool(asking.poll(0))
 
     def _wake_behind(self, count: int) -> None:
         """Let the socket be readable once more than *count* bytes wait."""

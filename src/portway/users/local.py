@@ -19,6 +19,7 @@ from portway.users.accounts import SOURCE, AccountFile, AccountsError, Standing
 from portway.users.directory import Directory, Overloaded, Source, Verified
 
 WAITING = 64  # logins: security.md, section 3
+QUEUED = 4.0  # seconds that one may wait; less than makes a source count as down
 FRESH = 1.0  # seconds for which what the file said of open logins is believed
 STILL = 2.0  # seconds: a file changed since may change again in the same tick
 
@@ -30,7 +31,7 @@ class LocalAccounts:
     """The accounts in *path*; *clock* gives seconds since the epoch.
 
     *workers* passwords are checked at once, twice as many as there are cores if it is
-    None; *waiting* more may wait, and others are refused.
+    None; *waiting* more may wait, for `QUEUED`, and others are refused.
     """
 
     name = SOURCE
@@ -65,11 +66,19 @@ class LocalAccounts:
         )
         # counted until it is over, not until whoever asked has gone
         asked.add_done_callback(self._one_less)
-        return await available(asked)
+        found = asyncio.wrap_future(asked)
+        try:
+            await asyncio.wait({found}, timeout=QUEUED)
+            if asked.cancel():  # no thread has taken it up
+                raise Overloaded
+            return await available(found)
+        finally:
+            found.cancel()
 
     async def knows(self, user: str) -> bool:
         """Say whether *user* is an account; see `Source`."""
-        return await available(self._looking.submit(self._file.knows, user))
+        asked = self._looking.submit(self._file.knows, user)
+        return await available(asyncio.wrap_future(asked))
 
     async def renewed(self, verified: Verified) -> Verified | None:
         """Return *verified* as it is now; see `Source`.
@@ -143,10 +152,10 @@ class Watch:
         self._print = now
 
 
-async def available(asked: Future[T]) -> T:
+async def available(found: asyncio.Future[T]) -> T:
     """Return what a thread found out. Raises Refused if the file cannot be read."""
     try:
-        return await asyncio.wrap_future(asked)
+        return await found
     except AccountsError as error:
         raise Refused(Reason.LOGIN_UNAVAILABLE, str(error)) from error
 

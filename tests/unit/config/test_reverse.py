@@ -135,6 +135,14 @@ def test_whether_the_client_must_have_a_name(keys: Any, *, asks: bool) -> None:
     assert FtpSettings(servers=("a",), **keys).asks_who is asks
 
 
+def test_a_farm_that_leads_to_ourselves() -> None:
+    door_of = FtpSettings(servers=("10.0.0.11", "10.0.0.12:2121", "a b"))
+    assert list(door_of.next_hops) == [
+        ("servers", Endpoint("10.0.0.11", 21)),
+        ("servers", Endpoint("10.0.0.12", 2121)),
+    ]
+
+
 def test_where_clients_choose() -> None:
     """An open proxy is one where they do; see portway.prepare."""
     closed = FtpSettings(servers=("a",))

@@ -15,7 +15,7 @@ from portway.model import Credentials, Reason
 from portway.users import accounts as module
 from portway.users import local
 from portway.users.accounts import Account, AccountFile, Change
-from portway.users.directory import UNKNOWN, Verification, Verified
+from portway.users.directory import UNKNOWN, Overloaded, Verification, Verified
 from portway.users.local import LocalAccounts
 
 WRONG = Verified(Verification.WRONG, source="local")
@@ -107,6 +107,30 @@ async def test_more_logins_than_may_wait_are_refused(
         assert isinstance(refusal, Refused)
         assert refusal.reason is Reason.LOGIN_UNAVAILABLE
     await log_in(directory)
+    directory.close()
+
+
+async def test_who_has_waited_too_long_is_one_too_many_and_is_not_checked(
+    file: AccountFile, path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "QUEUED", 0.05)
+    checked: list[str] = []
+    goes_on = threading.Event()
+
+    def verify(_: AccountFile, user: str, __: str, ___: float) -> Verified:
+        checked.append(user)
+        goes_on.wait()
+        return Verified(Verification.OK, user)
+
+    monkeypatch.setattr(AccountFile, "verify", verify)
+    directory = LocalAccounts(path, clock, workers=1)
+    first = asyncio.ensure_future(directory.verify(Credentials("alice", "x")))
+    with pytest.raises(Overloaded):
+        await directory.verify(Credentials("bob", "x"))
+    assert not first.done()
+    goes_on.set()
+    assert (await first).user == "alice"
+    assert checked == ["alice"]
     directory.close()
 
 

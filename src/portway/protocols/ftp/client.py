@@ -139,7 +139,7 @@ class Client:
 
     def _go_on(self, stream: SocketStream, hung_up: Callable[[], None] | None) -> None:
         self.stream = stream
-        self._gate.goes_on(stream)
+        self._gate.stream = stream
         stream.on_hangup = hung_up
 
     @property

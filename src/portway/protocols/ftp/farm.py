@@ -80,7 +80,9 @@ class Reverse:
         del stream
         listener = gate.visitor.door.listener
         farm, key = _farm_for(gate, user)
-        living = farm.order(key, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        _let_return(farm, now, listener)
+        living = farm.order(key, now)
         for server in living[:TRIES]:
             offer = Given(farm, server, listener)
             yield offer
@@ -89,6 +91,15 @@ class Reverse:
         if not living:
             gate.leave(none_left(), "CONNECT")
         raise no_server()
+
+
+def _let_return(farm: Farm, now: float, listener: str) -> None:
+    """Say of which servers the time is over for which they got no sessions."""
+    for server in farm.servers:
+        if 0 < server.down_until <= now:
+            server.down_until = 0.0
+            extra = {"listener": listener, "server": str(server.at)}
+            log.info("farm.server_returns", extra=extra)
 
 
 def _farm_for(gate: Gate, user: bytes) -> tuple[Farm, str]:

@@ -216,7 +216,7 @@ class Agreement:
     async def _call_back(self, place: Endpoint) -> SocketStream:
         settings, call_back = self._ways.settings, self._gate.call_back
         if settings.captures and not settings.active_port:
-            # we stand for the server, and its data comes from there: RFC 959, 8
+            # whose data comes from the port below its own: RFC 959, section 3.2
             try:
                 return await call_back(place.port, source_port=DATA_PORT)
             except PeerError as error:

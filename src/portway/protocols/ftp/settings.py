@@ -5,6 +5,7 @@ Not here: the keys that every listener has (config.schema). Invariant: what pass
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Literal, Self
 
 from msgspec import Struct, structs
@@ -205,11 +206,12 @@ class FtpSettings(ReverseSettings, frozen=True, kw_only=True):
     @property
     def next_hops(self) -> Iterable[tuple[str, Endpoint]]:
         """Where connections are handed on to, and the key that says so."""
-        try:
-            parent = self.upstream.parent
-        except ValueError:  # was reported
-            return ()
-        return () if parent is None else (("upstream.via", parent.at),)
+        with suppress(ValueError):  # which was reported
+            if (parent := self.upstream.parent) is not None:
+                yield "upstream.via", parent.at
+        for word in self.servers:
+            with suppress(ValueError):  # which was reported
+                yield "servers", self.read_server(word)
 
     def _wrong_methods(self, listener: Listener) -> Iterable[Wrong]:
         methods = self.methods

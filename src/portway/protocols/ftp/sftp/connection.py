@@ -37,6 +37,9 @@ CIPHERS = (
     "aes256-ctr",
 )
 
+NO_KEYS = "The gateway cannot use its host keys."
+
+log = logging.getLogger(__name__)
 logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells names of users
 
 
@@ -105,8 +108,9 @@ class Caller(SSHClient):
                 keys.pin(at.host, at.port, key)
                 return True
             known = keys.knows(at.host, addr, at.port)
-        except (OSError, ValueError) as error:
-            self.refusal = f"The host keys cannot be used: {error}"
+        except (OSError, ValueError):
+            log.exception("ftp.sftp.host_keys")
+            self.refusal = NO_KEYS
             return False
         if known:
             self.refusal = f"{at} shows another key than it used to: {told}"
@@ -172,6 +176,12 @@ async def log_in(fresh: Fresh, caller: Caller, user: bytes) -> Server:
 
     Raises LoginFailed; the connection is closed then.
     """
+    try:
+        caller.trust.keys.read()
+    except (OSError, ValueError) as error:
+        fresh.close()
+        log.exception("ftp.sftp.host_keys")
+        raise LoginFailed(NO_KEYS, lasting=True) from error
     sock = fresh.take()
     try:
         async with asyncio.timeout(LOGIN_TIME):
