@@ -89,8 +89,11 @@ def vsftpd(
     text = "".join(f"{name}={value}\n" for name, value in options.items())
     configuration.write_text(text, encoding="utf-8")
     words = (str(binary(*PROGRAM)), str(configuration))
-    with run(Command(words, libraries("vsftpd")), port, folder) as running:
-        yield Vsftpd(running, files / "in")
+    try:
+        with run(Command(words, libraries("vsftpd")), port, folder) as running:
+            yield Vsftpd(running, files / "in")
+    finally:
+        (files / "big").unlink()  # memory that the next one needs
 
 
 @contextmanager

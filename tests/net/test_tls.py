@@ -1,9 +1,12 @@
 """Our TLS streams against the standard library's, which block, in a thread."""
 
 import asyncio
+import fcntl
 import socket
 import ssl
+import termios
 import time
+from array import array
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from tests.wires import tcp_pair
 from portway.errors import PeerError, Refused
 from portway.model import Reason, Side
 from portway.net.contexts import accepting, connecting
-from portway.net.stream import SocketStream
+from portway.net.stream import RESET, SocketStream
 from portway.net.tls import TlsStream, start_tls
 from portway.relay.meter import Meter
 from portway.relay.pipes import Pipes
@@ -479,9 +482,21 @@ async def test_a_client_that_offers_other_protocols_only_is_refused(
 
 @pytest.mark.parametrize("ends_there", [True, False])
 async def test_a_hello_that_comes_bit_by_bit_is_looked_at_all_the_same(
-    ends_there: bool, ends: Ends, certificates: Certificates
+    ends_there: bool,
+    ends: Ends,
+    certificates: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without haste: whoever waits for more is not woken by what is there already."""
+    waits = 0
+    readable = TlsStream.readable
+
+    async def counted(stream: TlsStream) -> None:
+        nonlocal waits
+        waits += 1
+        await readable(stream)
+
+    monkeypatch.setattr(TlsStream, "readable", counted)
     context = certificates.connecting()
     context.set_alpn_protocols(["h2"])
     out = ssl.MemoryBIO()
@@ -494,9 +509,8 @@ async def test_a_hello_that_comes_bit_by_bit_is_looked_at_all_the_same(
         start_tls(ends.ours, server, server_side=True, admitted={b"ftp"})
     )
     ends.peer.sendall(hello[:7])
-    started = time.process_time()
-    await asyncio.sleep(0.3)
-    assert time.process_time() - started < 0.15
+    await asyncio.sleep(0.1)
+    assert waits < 6
     last = len(hello) - ends_there
     for at in range(7, last, 100):
         ends.peer.sendall(hello[at : min(at + 100, last)])
@@ -516,12 +530,34 @@ async def test_without_tickets_nothing_waits_unread_at_the_client(
     stream = await start_tls(ends.ours, context, server_side=True, tickets=False)
     tls = await client
     await asyncio.to_thread(tls.sendall, b"payload")
-    tls.close()  # a reset, if anything waited there
+    waiting = array("i", [0])
+    await asyncio.sleep(0.05)
+    fcntl.ioctl(tls.fileno(), termios.FIONREAD, waiting)
+    assert waiting[0] == 0
+    tls.close()
     assert await stream.receive() == b"payload"
     with pytest.raises(PeerError, match="close_notify"):
         await stream.receive()
     stream.close()
     assert context.num_tickets == 2
+
+
+@pytest.mark.parametrize("lenient", [True, False])
+async def test_a_reset_is_no_end_that_anybody_is_lenient_with(
+    lenient: bool, ends: Ends
+) -> None:
+    client = asyncio.create_task(asyncio.to_thread(ends.peer_as_client))
+    stream = await start_tls(ends.ours, ends.certificates.accepting(), server_side=True)
+    stream.lenient = lenient
+    tls = await client
+    await asyncio.to_thread(tls.sendall, b"payload")
+    assert await stream.receive() == b"payload"
+    tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    tls.close()
+    with pytest.raises(PeerError, match="reset"):
+        await stream.receive()
+    assert not stream.truncated
+    stream.close()
 
 
 async def test_a_peer_that_goes_on_in_clear_without_a_close_notify(ends: Ends) -> None:

@@ -7,7 +7,8 @@ compresses, or goes below its minimum.
 
 import ssl
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +45,7 @@ def accepting(
     *,
     client_ca: str = "",
     minimum: Minimum = "1.2",
+    maximum: Minimum = "1.3",
     alpn: Sequence[str] = (),
 ) -> ssl.SSLContext:
     """Return a context for clients, which are shown *certificate*.
@@ -54,6 +56,7 @@ def accepting(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _bound(context, minimum)
+    context.maximum_version = _VERSIONS[maximum]
     _show(context, certificate, key)
     if client_ca:
         _trust(context, client_ca)
@@ -130,3 +133,18 @@ def _unreadable(certificate: str, key: str) -> str:
             return key or certificate
     except OSError:
         return certificate
+
+
+@contextmanager
+def few_tickets(context: ssl.SSLContext) -> Iterator[None]:
+    """Let what is made of *context* meanwhile send no tickets.
+
+    A connection takes the number over when it is made; a context of its own could not
+    resume sessions of the other's.
+    """
+    usual = context.num_tickets
+    context.num_tickets = 0
+    try:
+        yield
+    finally:
+        context.num_tickets = usual

@@ -10,15 +10,18 @@ error unless the stream is *lenient*.
 """
 
 import asyncio
+import errno
+import os
 import select
 import socket
 import ssl
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Collection
+from contextlib import nullcontext, suppress
 from typing import TypeVar
 
 from portway.errors import PeerError, PortwayError, Refused
 from portway.model import Endpoint, Reason, Side
+from portway.net.contexts import few_tickets
 from portway.net.hello import MOST, alpn_of
 from portway.net.poll import Poll
 from portway.net.stream import CHUNK, SocketStream
@@ -28,6 +31,8 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 HANDSHAKE_TIME = 15.0  # seconds: security.md, section 3
+TCP_CLOSE = 7  # a state of the kernel's: nothing is left of the connection
+RESET_BY_PEER = errno.ECONNRESET, os.strerror(errno.ECONNRESET)
 KEPT = 262_144  # bytes that are read though nobody has asked for them
 
 
@@ -312,6 +317,8 @@ class TlsStream(SocketStream):
         except ssl.SSLZeroReturnError:
             got = end
         except ssl.SSLEOFError as error:
+            if self._was_reset(error):
+                raise self.failed(ConnectionResetError(*RESET_BY_PEER)) from error
             self.truncated = True
             if not self.lenient:
                 text = "the connection ended without a close_notify"
@@ -322,6 +329,13 @@ class TlsStream(SocketStream):
         if got == end:
             self.said_goodbye = True
         return got
+
+    def _was_reset(self, error: ssl.SSLEOFError) -> bool:
+        """Say whether what Python takes for an end was a reset, of which it tells."""
+        if error.reason == "UNEXPECTED_EOF_WHILE_READING":
+            return False  # so OpenSSL 3 tells an end from all else
+        state = self._tls.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        return state[0] == TCP_CLOSE
 
     def _timeout(self) -> PeerError:
         text = "TLS took too long"
@@ -379,18 +393,3 @@ async def start_tls(  # noqa: PLR0913 - what `wrap_socket` takes
     finally:
         timer.cancel()
     return inside
-
-
-@contextmanager
-def few_tickets(context: ssl.SSLContext) -> Iterator[None]:
-    """Let what is made of *context* meanwhile send no tickets.
-
-    A connection takes the number over when it is made; a context of its own could not
-    resume sessions of the other's.
-    """
-    usual = context.num_tickets
-    context.num_tickets = 0
-    try:
-        yield
-    finally:
-        context.num_tickets = usual

@@ -118,6 +118,43 @@ def test_objects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert warning["key"] == "rules[0].who"
 
 
+FARM = """\
+[listen.farm]
+protocol = "ftp"
+mode = "reverse"
+address = "0.0.0.0:2121"
+servers = ["10.0.0.11", "ftp2.lan:2121"]
+[[listen.farm.route]]
+who = ["user:alice", "group:lap"]
+servers = ["10.0.0.20", "10.0.0.11"]
+[group.lab]
+members = ["user:bob"]
+[[rules]]
+then = "allow"
+"""
+
+
+def test_a_farm_is_told_with_its_servers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, FARM.replace("lap", "lab"))
+    assert main(["check", "-c", path]) == 0
+    assert (
+        "  farm: ftp on 0.0.0.0:2121, reverse to 10.0.0.11:21 or ftp2.lan:2121 or "
+        "10.0.0.20:21, for other machines too; no login to the proxy"
+    ) in capsys.readouterr().out.splitlines()
+
+
+def test_a_route_for_nobody_is_told_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, FARM)
+    assert main(["check", "-c", path]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path}:7: listen.farm.route[0].who: ")
+    assert 'did you mean "lab"' in line
+
+
 GROUPED = """\
 [gateway]
 state = "state"

@@ -113,18 +113,21 @@ async def test_more_logins_than_may_wait_are_refused(
 async def test_who_has_waited_too_long_is_one_too_many_and_is_not_checked(
     file: AccountFile, path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "QUEUED", 0.05)
     checked: list[str] = []
-    goes_on = threading.Event()
+    begun, goes_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
 
     def verify(_: AccountFile, user: str, __: str, ___: float) -> Verified:
         checked.append(user)
-        goes_on.wait()
+        loop.call_soon_threadsafe(begun.set)
+        goes_on.wait(10)
         return Verified(Verification.OK, user)
 
     monkeypatch.setattr(AccountFile, "verify", verify)
     directory = LocalAccounts(path, clock, workers=1)
     first = asyncio.ensure_future(directory.verify(Credentials("alice", "x")))
+    await begun.wait()
+    monkeypatch.setattr(local, "QUEUED", 0.05)
     with pytest.raises(Overloaded):
         await directory.verify(Credentials("bob", "x"))
     assert not first.done()

@@ -9,7 +9,7 @@ from functools import partial
 from ssl import SSLContext
 
 from portway.config.schema import Listener, Wrong
-from portway.net.contexts import TlsContexts, accepting, connecting
+from portway.net.contexts import Minimum, TlsContexts, accepting, connecting
 from portway.protocols.ftp.settings import FtpSettings, Upstream
 from portway.protocols.ftp.sftp.trust import wrong_files
 
@@ -33,6 +33,7 @@ def contexts_of(listener: Listener) -> tuple[TlsContexts, tuple[Wrong, ...]]:
             settings.key,
             client_ca=settings.client_ca,
             minimum=settings.tls_min,
+            maximum=_newest(settings),
             alpn=ALPN,
         )
         keys = {name: getattr(settings, name) for name in ("client_ca", "key")}
@@ -40,6 +41,17 @@ def contexts_of(listener: Listener) -> tuple[TlsContexts, tuple[Wrong, ...]]:
     connect = _connect(settings.upstream, wrong)
     wrong += wrong_files(settings.upstream)
     return TlsContexts(accept=accept, connect=connect, fresh=fresh), tuple(wrong)
+
+
+def _newest(settings: FtpSettings) -> Minimum:
+    """Return the newest version of TLS that is spoken with clients.
+
+    Whose data must resume needs a session that serves more than once. In TLS 1.3 that
+    would be one ticket after another, and those cannot be given on data connections:
+    see `start_tls`.
+    """
+    many = settings.tls_reuse == "session" and settings.tls_min != "1.3"
+    return "1.2" if many else "1.3"
 
 
 def _connect(upstream: Upstream, wrong: list[Wrong]) -> SSLContext | None:

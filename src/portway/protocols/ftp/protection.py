@@ -171,11 +171,9 @@ class Protection:
         """
         if not self.private or self._context is None:
             return leg
-        must_resume = self._settings.tls_reuse == "session"
-        # who must resume needs a ticket each time: OpenSSL's clients use one but once
-        inside = await accept_tls(leg, self._context, tickets=must_resume)
+        inside = await accept_tls(leg, self._context, tickets=False)
         exchange.note(**facts_of(inside))
-        if must_resume and not inside.resumed:
+        if self._settings.tls_reuse == "session" and not inside.resumed:
             inside.abort()
             text = "it resumed no session of this control connection"
             raise NotResumedError(Side.CLIENT, text, Reason.TLS)

@@ -50,7 +50,7 @@ class SftpWay:
     ) -> SocketStream:
         """Return the connection to a translator, who gets *stream* and a task.
 
-        *dial* connects to the server once more. Raises Refused, when *stream* is closed.
+        *dial* connects to the server once more. *stream* is closed if this raises.
         """
         from portway.protocols.ftp.sftp import translator as sftp  # noqa: PLC0415 - extra
 
