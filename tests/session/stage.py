@@ -371,9 +371,7 @@ async def stage(
         check_records(shelf.records)
 
 
-def farms_at(
-    table: Listener, words: Sequence[str], groups: tuple[Group, ...]
-) -> Farms:
+def farms_at(table: Listener, words: Sequence[str], groups: tuple[Group, ...]) -> Farms:
     """Return the farms of a reverse door whose usual servers are at *words*."""
     assert isinstance(table.settings, FtpSettings)
     keys = structs.replace(table.settings, servers=tuple(words))

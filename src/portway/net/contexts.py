@@ -39,7 +39,7 @@ class TlsContexts:
 NO_TLS = TlsContexts()
 
 
-def accepting(
+def accepting(  # noqa: PLR0913 - what a certificate comes with
     certificate: str,
     key: str = "",
     *,

@@ -126,8 +126,8 @@ address = "127.0.0.1:8021"
         ),
         "p.toml:11: listen.x.number: x does not like 13",
         (
-            'p.toml:12: listen.x.mode: must be "forward" or "transparent" or "reverse", '
-            'not "backward"'
+            'p.toml:12: listen.x.mode: must be "forward" or "transparent" or '
+            '"reverse", not "backward"'
         ),
         'p.toml:14: listen.y.protocol: must be "test" or "needy", not "ftq"',
         'p.toml:16: listen.z.protocol: is missing; write protocol = "ftp"',

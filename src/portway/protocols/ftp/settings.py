@@ -110,6 +110,17 @@ class Upstream(Struct, frozen=True, kw_only=True):
             return
         if self.protocol == "sftp" and self.tls != "off":
             yield Wrong("upstream.tls", "SSH is encrypted by itself; leave it out")
+        if self.protocol == "sftp" and self.by_ftp_parent:
+            text = "an FTP proxy reaches no SFTP server; name a SOCKS or an HTTP proxy"
+            yield Wrong("upstream.via", text)
+
+    @property
+    def by_ftp_parent(self) -> bool:
+        """Whether the next proxy speaks FTP, and nothing else reaches servers by it."""
+        try:
+            return self.parent is not None and self.parent.is_ftp
+        except ValueError:  # reported by `wrong_via`
+            return False
 
     def wrong_via(self) -> Iterable[Wrong]:
         """Yield what is wrong with the way through another proxy."""

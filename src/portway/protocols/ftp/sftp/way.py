@@ -37,7 +37,7 @@ class SftpWay:
             place, SftpEndpoint
         ):
             return None
-        if self._trust is None:
+        if self._trust is None or self._settings.upstream.by_ftp_parent:
             raise Refused(Reason.UNSUPPORTED)
         return self._translate
 

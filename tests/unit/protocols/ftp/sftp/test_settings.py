@@ -38,6 +38,10 @@ def problems(upstream: Upstream) -> list[tuple[str, str]]:
             Upstream(protocol="sftp", host_keys="/dev/null", tls="required"),
             "upstream.tls",
         ),
+        (
+            Upstream(protocol="sftp", host_keys="/dev/null", via="ftp://p:2121"),
+            "upstream.via",
+        ),
     ],
 )
 def test_what_is_wrong(upstream: Upstream, key: str) -> None:
