@@ -156,10 +156,12 @@ async def test_data_that_resume_no_session_are_refused_where_they_must(
 ) -> None:
     async with stage(**made.door(tls_reuse="session")) as scene:  # type: ignore[arg-type]
         await come_in(scene, context)
-        client, server = await begin(scene, "RETR f", context)
-        await server.say(PAYLOAD)
+        legs = await agree(scene, "PASV")
+        await scene.play(f"> RETR f\n{LONG}> RETR f\n{LONG}< 150 Go\n< 150 Go")
+        server, client = await legs.at_server(), await legs.at_client()
         with pytest.raises((Ended, ssl.SSLError)):
-            await client.hear()
+            await (await inside(client, context)).hear()
+        assert (await server.the_rest())[0] == b""
         await scene.play(f"""
 {LONG}< 426 Broken
 < 522 Your data connection did not resume the TLS session.
