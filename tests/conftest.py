@@ -7,6 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
+
+# how long an example takes says how busy the machine is, and nothing else
+settings.register_profile(
+    "portway", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("portway")
 
 SECONDS = 15.0  # less than a test's own timeout, whose signal uvloop does not heed
 

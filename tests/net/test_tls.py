@@ -572,3 +572,25 @@ async def test_a_peer_that_goes_on_in_clear_without_a_close_notify(ends: Ends) -
     assert await clear.receive() == b"NOOP\r\n"
     clear.close()
     plain.close()
+
+
+@pytest.mark.parametrize("early", [False, True])
+async def test_a_peer_that_closes_at_our_end_has_ended_well(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch, *, early: bool
+) -> None:
+    if not early:  # it comes between our last look and our close_notify
+        monkeypatch.setattr(TlsStream, "_gone", lambda _: False)
+    stream = await ends.as_client()
+    peer = ends.tls
+    assert peer is not None
+    await stream.send(b"all of it")
+    assert await apart(lambda: peer.recv(100)) == b"all of it"
+    socket.socket.shutdown(peer, socket.SHUT_WR)
+    await asyncio.sleep(0.02)
+    await stream.send_eof()
+    if early:  # OpenSSL has given the connection up
+        with pytest.raises(ssl.SSLError):
+            await apart(lambda: peer.recv(100))
+    else:
+        assert await apart(lambda: peer.recv(100)) == b""
+    stream.close()

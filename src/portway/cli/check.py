@@ -47,6 +47,7 @@ def check(path: Path | None, *, as_json: bool) -> int:
         *strangers(path, prepared),
         *unknown_accounts(prepared.configuration),
         *nobody_logs_in(prepared),
+        *risky(prepared.configuration),
         *review(prepared.rules),
     )
     rules = describe(prepared.rules)
@@ -100,6 +101,15 @@ def nobody_logs_in(prepared: Prepared) -> tuple[Problem, ...]:
         )
         for rule in prepared.rules.rules
         if rule.who.words and all(word.by is By.USER for word in rule.who.words)
+    )
+
+
+def risky(configuration: Configuration) -> tuple[Problem, ...]:
+    """Return warnings of what a listener allows and hardly wants."""
+    return tuple(
+        Problem(listener.where, f"listen.{listener.name}.{risk.key}", risk.text)
+        for listener in configuration.listeners
+        for risk in listener.settings.risks
     )
 
 
@@ -173,7 +183,8 @@ def _words(listener: Listener) -> str:
     servers = servers_of(listener)
     leads = f" to {' or '.join(servers)}" if servers else ""
     words = f"{listener.protocol} on {at}{mode}{leads}, {reach}"
-    return f"{words}; {LOGIN[listener.login]}"
+    own = "".join(f"; {more}" for more in listener.settings.in_words)
+    return f"{words}; {LOGIN[listener.login]}{own}"
 
 
 def servers_of(listener: Listener) -> list[str]:

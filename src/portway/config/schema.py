@@ -65,6 +65,16 @@ class ProtocolSettings(Struct, frozen=True, kw_only=True):
         return ()
 
     @property
+    def in_words(self) -> Iterable[str]:
+        """Yield what ``portway check`` says of them, a few words each."""
+        return ()
+
+    @property
+    def risks(self) -> Iterable[Wrong]:
+        """Yield what is allowed, and hardly wanted."""
+        return ()
+
+    @property
     def next_hops(self) -> Iterable[tuple[str, Endpoint]]:
         """Yield where connections are handed on to, and the key that says so."""
         return ()

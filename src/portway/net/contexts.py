@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Minimum = Literal["1.0", "1.1", "1.2", "1.3"]
@@ -110,6 +111,8 @@ def _show(context: ssl.SSLContext, certificate: str, key: str) -> None:
         if error.reason == "KEY_VALUES_MISMATCH":
             text = f"{key or certificate}: the key does not belong to {certificate}"
             raise ValueError(text) from error
+        if key and not _holds(key, b"PRIVATE KEY-----"):
+            raise ValueError(f"{key}: no private key in PEM") from error
         text = f"{certificate}: no certificate and key in PEM that can be used"
         raise ValueError(text) from error
     except OSError as error:  # it does not say which of the two
@@ -125,6 +128,13 @@ def _trust(context: ssl.SSLContext, ca: str) -> None:
         raise ValueError(f"{ca}: no certificates in PEM") from error
     except OSError as error:
         raise ValueError(f"{ca}: {error.strerror}") from error
+
+
+def _holds(path: str, mark: bytes) -> bool:
+    try:
+        return mark in Path(path).read_bytes()
+    except OSError:
+        return True
 
 
 def _unreadable(certificate: str, key: str) -> str:

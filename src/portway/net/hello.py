@@ -4,7 +4,8 @@ Not here: reading it from a socket (tls.py). Invariant: bytes that are none rais
 ValueError, however they are cut, and no more than MOST of them are ever wanted.
 """
 
-MOST = 65536  # bytes: four records, more than any hello takes
+MOST = 16384  # bytes: security.md, section 3; post-quantum hellos are near 2 KiB
+RECORDS = 8  # that a hello may be cut into
 HANDSHAKE = 22  # the content type of a record
 CLIENT_HELLO = 1
 ALPN = 16  # the extension's type, RFC 7301
@@ -32,10 +33,14 @@ def alpn_of(data: bytes) -> frozenset[bytes] | None:
 def _handshake_bytes(data: bytes) -> bytes:
     """Return what the records hold, as far as they have come."""
     found = b""
+    records = 0
     while data:
+        records += 1
         if data[0] != HANDSHAKE or (len(data) > 1 and data[1] != 3):
             raise ValueError("no TLS")
         length = int.from_bytes(data[3:5])
+        if records > RECORDS or (len(data) >= 5 and not length):
+            raise ValueError("a ClientHello in pieces that nobody sends")
         found += data[5 : 5 + length]
         if len(data) < 5 + length:
             break

@@ -214,11 +214,13 @@ class TlsStream(SocketStream):
         if self._poll.error is not None:
             raise self._poll.error
         self._gone()  # reads what waits: it would be lost, and fail the close_notify
-        while not self._off:
+        while not (self._off or self.truncated):  # else OpenSSL sends nothing more
             try:
                 self._tls.unwrap()
             except ssl.SSLWantReadError:
                 break  # ours has gone, and the peer's is still to come
+            except ssl.SSLEOFError:
+                break  # the peer closed at ours, which is an answer too
             except ssl.SSLWantWriteError:
                 await self.writable()
             except OSError as error:

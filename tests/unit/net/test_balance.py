@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portway.model import Endpoint
@@ -44,6 +44,7 @@ def test_of_two_chosen_by_chance_the_less_busy_is_first() -> None:
 
 
 @pytest.mark.parametrize("balance", ["source", "user"])
+@settings(deadline=None)
 @given(st.text(max_size=20), st.sets(st.integers(0, 4), max_size=4))
 def test_only_who_is_with_a_server_that_falls_moves(
     balance: Balance, key: str, fallen: set[int]

@@ -2,7 +2,7 @@ import ssl
 
 import pytest
 
-from portway.net.hello import MOST, alpn_of
+from portway.net.hello import MOST, RECORDS, alpn_of
 
 
 def hello(*protocols: str, version: ssl.TLSVersion | None = None) -> bytes:
@@ -39,7 +39,8 @@ def test_every_cut_waits_for_more() -> None:
 def test_a_hello_in_many_records() -> None:
     data = hello("ftp")
     message = data[5:]
-    parts = [message[at : at + 50] for at in range(0, len(message), 50)]
+    size = len(message) // RECORDS + 1
+    parts = [message[at : at + size] for at in range(0, len(message), size)]
     split = b"".join(data[:3] + len(part).to_bytes(2) + part for part in parts)
     assert alpn_of(split) == frozenset({b"ftp"})
     assert alpn_of(split[:-1]) is None
@@ -64,6 +65,17 @@ def test_what_is_no_hello(data: bytes) -> None:
 
 
 def test_no_more_is_wanted_than_a_bound() -> None:
-    record = b"\x16\x03\x01\x00\x00"
+    begin = b"\x16\x03\x01\x40\x00\x01\x00\x40\x00"
+    assert alpn_of(begin.ljust(MOST - 1, b"\0")) is None
     with pytest.raises(ValueError, match="too long"):
-        alpn_of(record * (MOST // len(record) + 1))
+        alpn_of(begin.ljust(MOST, b"\0"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x16\x03\x01\x00\x00" * 2, b"\x16\x03\x01\x00\x01\x01" * (RECORDS + 1)],
+    ids=["empty", "many"],
+)
+def test_pieces_that_nobody_sends_are_refused_at_once(data: bytes) -> None:
+    with pytest.raises(ValueError, match="in pieces"):
+        alpn_of(data)

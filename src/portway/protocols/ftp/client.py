@@ -119,12 +119,14 @@ class Client:
 
         Whatever fails loses the client. Raises PeerError, TLS.
         """
+        context = self.protection.context()
         async with self._sending:
             if words:
                 await self._send(words)
             hung_up, self.stream.on_hangup = self.stream.on_hangup, None
             self.lost = True
-            self._go_on(await self.protection.shake_hands(self.stream), hung_up)
+            inside = await self.protection.shake_hands(self.stream, context)
+            self._go_on(inside, hung_up)
             self.lost = False
 
     async def end_tls(self, words: bytes) -> None:

@@ -5,6 +5,7 @@ asked of `refusal`, before a login and before data; a leg that is to be private 
 handed out in clear.
 """
 
+import logging
 from contextlib import suppress
 from ssl import SSLContext
 
@@ -24,7 +25,13 @@ ADMITTED = frozenset(word.encode() for word in ALPN)
 # RFC 4217, section 4, and the two of the drafts before it that clients still send.
 MECHANISMS = {b"TLS": False, b"TLS-C": False, b"SSL": True, b"TLS-P": True}
 HANDSHAKE_TIME = 15.0  # seconds
-NAMES = {"USER", "SITE", "OPEN"}  # what a login begins with
+# What is answered where TLS is due; all of it here, beside what is about TLS.
+BEFORE_TLS = {"FEAT", "SYST", "NOOP", "HELP", "OPTS", "QUIT", "REIN"}
+# What a client may not say behind CCC.
+LOGIN = {"USER", "PASS", "ACCT", "SITE", "OPEN", "HOST"}
+
+
+log = logging.getLogger(__name__)
 
 
 class NotResumedError(PeerError):
@@ -39,6 +46,7 @@ class Protection:
     """
 
     __slots__ = (
+        "_cleared",
         "_context",
         "_contexts",
         "_polite",
@@ -57,11 +65,13 @@ class Protection:
         self._contexts = contexts
         self._context: SSLContext | None = None  # of the last handshake
         self._sized = False  # PBSZ came
+        self._cleared = False  # by CCC, for the rest of a login
         self._polite = False  # it has ended data with a close_notify
         self.forget()
 
     def forget(self) -> None:
-        """Take PBSZ and PROT back: REIN."""
+        """Take PBSZ and PROT back, and what CCC gave: REIN."""
+        self._cleared = False
         self.private = self._sized = self.implicit
 
     @property
@@ -81,12 +91,20 @@ class Protection:
 
     def refusal(self, command: Command) -> bytes | None:
         """Return why *command* cannot be served before TLS does more."""
-        if self._settings.tls in {"required", "implicit"}:
-            if command.verb in NAMES and not self.inside:
-                return replies.TLS_REQUIRED
-            if kind_of(command) is Kind.TRANSFER:
-                return self.data_refusal
-        return None
+        if self._settings.tls not in {"required", "implicit"}:
+            return None
+        kind = kind_of(command)
+        if self.due and kind is not Kind.SECURITY and command.verb not in BEFORE_TLS:
+            return replies.TLS_REQUIRED
+        if command.verb in LOGIN and not self.inside:
+            return replies.TLS_REQUIRED
+        return self.data_refusal if kind is Kind.TRANSFER else None
+
+    @property
+    def due(self) -> bool:
+        """Whether the client must go inside TLS before a server hears of it."""
+        must = self._settings.tls in {"required", "implicit"}
+        return must and not self.inside and not self._cleared
 
     @property
     def data_refusal(self) -> bytes | None:
@@ -146,13 +164,25 @@ class Protection:
 
     # Connections.
 
-    async def shake_hands(self, stream: SocketStream) -> TlsStream:
-        """Go on inside TLS on the control connection. Raises PeerError, TLS."""
+    def context(self) -> SSLContext:
+        """Return what the next handshake on the control connection demands.
+
+        Raises PeerError, TLS, if the door's files cannot be read any more.
+        """
         context, fresh = self._contexts.accept, self._contexts.fresh
         if self._settings.tls_reuse == "session" and fresh is not None:
-            context = fresh()
+            try:
+                context = fresh()
+            except ValueError as error:
+                log.error("ftp.no_certificate", extra={"error": str(error)})  # noqa: TRY400 - it says it all
+                text = "the gateway cannot read its certificate"
+                raise PeerError(Side.GATEWAY, text, Reason.TLS) from error
         if context is None:
             raise RuntimeError("this door has no TLS")
+        return context
+
+    async def shake_hands(self, stream: SocketStream, context: SSLContext) -> TlsStream:
+        """Go on inside TLS on the control connection. Raises PeerError, TLS."""
         inside = await accept_tls(stream, context)
         self.inside = True
         self._context = context
@@ -162,6 +192,7 @@ class Protection:
     def left(self) -> None:
         """The control connection is in clear again."""
         self.inside = False
+        self._cleared = True
         self.facts = {}
 
     async def cover(self, leg: SocketStream, exchange: Exchange) -> SocketStream:
@@ -169,8 +200,11 @@ class Protection:
 
         Whatever fails resets it. Raises PeerError, TLS; NotResumedError.
         """
-        if not self.private or self._context is None:
+        if not self.private:
             return leg
+        if self._context is None:
+            leg.abort()
+            raise PeerError(Side.GATEWAY, "TLS never began", Reason.TLS)
         inside = await accept_tls(leg, self._context, tickets=False)
         exchange.note(**facts_of(inside))
         if self._settings.tls_reuse == "session" and not inside.resumed:

@@ -52,8 +52,10 @@ async def meet(
 
     Raises PeerError, TLS; ProtocolError where words in clear stand behind the upgrade.
     """
-    if context is None or isinstance(upstream.stream, InsideControl):
+    if wanted.tls == "off" or isinstance(upstream.stream, InsideControl):
         return await upstream.greeting()
+    if context is None:
+        raise RuntimeError("TLS was asked for, and nothing says how")
     parent = visit.way.parent
     host = parent.at.host if parent is not None and parent.is_ftp else visit.access.host
     name = (wanted.tls_name or host).rstrip(".")

@@ -166,6 +166,37 @@ class FtpSettings(ReverseSettings, frozen=True, kw_only=True):
     proxy_protocol: tuple[IPNetwork, ...] = ()
     upstream: Upstream = Upstream()
 
+    @property
+    def in_words(self) -> Iterable[str]:
+        """Yield what ``portway check`` says of them."""
+        upstream = self.upstream
+        if self.tls != "off":
+            yield f"TLS with clients {self.tls}"
+        if upstream.protocol == "sftp":
+            yield "SFTP to servers"
+        elif upstream.tls != "off":
+            yield f"TLS with servers {upstream.tls}"
+        if upstream.parent is not None:
+            yield f"on by {upstream.parent}"
+
+    @property
+    def risks(self) -> Iterable[Wrong]:
+        """Yield what leaves a server's side less safe than it looks."""
+        upstream = self.upstream
+        if upstream.tls == "off":
+            return
+        if not upstream.verify:
+            text = (
+                "false: whoever stands between takes the passwords; name a ca instead"
+            )
+            yield Wrong("upstream.verify", text)
+        clear = upstream.prot == "clear" or (
+            upstream.prot == "client" and self.tls == "off"
+        )
+        if clear:
+            text = f'"{upstream.prot}": TLS covers logins, and no data'
+            yield Wrong("upstream.prot", text)
+
     def problems(self, listener: Listener) -> Iterable[Wrong]:
         """Yield what is wrong between keys."""
         yield from self._wrong_methods(listener)

@@ -69,14 +69,15 @@ def trust_of(host_keys: str, *, pin: bool, identity: str) -> Trust:
     keys = HostKeys(Path(host_keys) if host_keys else None, pin=pin)
     try:
         keys.read()
-    except ValueError as error:
-        raise ValueError(f"{host_keys}: {error}") from error
+    except ValueError as error:  # whose words repeat what is in the file
+        raise ValueError(f"{host_keys}: is no known_hosts file") from error
     if not identity:
         return Trust(keys)
     try:
         (pair,) = asyncssh.load_keypairs(identity)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-        raise ValueError(f"{identity}: {error}") from error
+        text = f"{identity}: no private key, without a passphrase, that can be used"
+        raise ValueError(text) from error
     return Trust(keys, pair)
 
 
