@@ -19,7 +19,7 @@ from tests.integration.network import INNER, Network, wan_address, wan_name
 from tests.integration.process import eventually
 from tests.integration.servers import Server, digest
 
-PLAIN, TRANSLATED, KEYED, PINNING, SECURE, BARE = 2121, 2122, 2123, 2124, 2126, 2127
+PLAIN, TRANSLATED, KEYED, PINNING, SECURE, BARE = 2921, 2922, 2923, 2924, 2926, 2927
 BIG = 40_000_000
 
 How = tuple[str, str, int]  # a client, its data mode, the family of its connection

@@ -132,7 +132,7 @@ def test_squid_has_ten_words_and_they_read_back(given_record: Record) -> None:
 
 
 COMBINED = re.compile(
-    r"(.*) - (\S+) \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "
+    r"(.*) - ([^ ]+) \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "
     r'"((?:[^"\\]|\\.)*) HTTP/1\.1" (\d{3}) (\d+|-) "((?:[^"\\]|\\.)*)"'
     r' "((?:[^"\\]|\\.)*)"'
 )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from portway.lines import LineReader
 from portway.model import Endpoint
+from portway.net.guard import fold
 from portway.protocols.ftp.data import client_address
 from portway.protocols.ftp.wire import (
     format_227,
@@ -102,7 +103,7 @@ def test_nobody_but_the_client_is_ever_called_back(
     endpoint = Endpoint(str(named), port)
     answer = client_address("EPRT", format_eprt(endpoint), client)
     if isinstance(answer, Endpoint):
-        assert named == client
+        assert fold(named) == fold(client)
     if named.version == 4 and client.version == 4 and named != client:
         assert client_address("PORT", format_port(endpoint), client) == reply(
             501, "Data address is not yours."

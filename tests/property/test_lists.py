@@ -13,6 +13,7 @@ from portway.net.guard import is_inside
 from portway.policy.compile import compile_rules
 from portway.policy.listreader import Format, Reader
 from portway.policy.lists import NamedList
+from portway.policy.match import read_networks
 from portway.policy.rules import NeedsAddress
 
 LABELS = st.sampled_from(["a", "b", "ab", "www", "games", "example", "org", "x-1"])
@@ -65,7 +66,7 @@ def test_an_address_is_listed_if_a_network_has_it(
 ) -> None:
     found = read(listed, Format.AUTO)
     assert not found.bad
-    networks = [ip_network(text) for text in listed]
+    networks = [net for text in listed for net in read_networks(text)]  # v4 folded
     ends = [end for one in networks for end in (one[0], one[-1])]
     for address in [*asked, *ends]:
         if getattr(address, "ipv4_mapped", None) is None:

@@ -22,7 +22,10 @@ def is_ours(address: IPAddress) -> bool:
 
 
 def row_of(access: Access, time: float) -> Row:
-    facts = {"groups": ",".join(access.groups), "mac": access.mac}
+    facts = {
+        "groups": msgspec.json.encode([*access.groups]).decode(),
+        "mac": access.mac,
+    }
     return Row(
         id="",
         time=time,

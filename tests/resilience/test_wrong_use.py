@@ -71,7 +71,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\0\x80" * 100)
     (tmp_path / "empty.toml").write_text("")
     (tmp_path / "unknown.toml").write_text(GOOD + "becuase = 'x'\n")
-    later = GOOD.replace('"ftp"', '"ftp"\nmode = "reverse"')
+    later = GOOD.replace('"ftp"', '"ftp"\nmode_z = true')
     (tmp_path / "later.toml").write_text(later)
     return tmp_path
 
