@@ -234,3 +234,19 @@ def test_our_own_address_is_the_parents_loop(network: Network, folder: Path) -> 
         assert client.ask("USER joe@vsftpd4.test").code in {421, 530}
         [record] = gateway.wait_for(bool)
     assert record["reason"] == "loop"
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if HOPS[n].scheme == "ftp"])
+def test_no_word_of_the_client_names_another_server(
+    network: Network, chained: Gateway, vsftpd: Server, name: str
+) -> None:
+    """The parent reaches whatever it is told; the rules would not have been asked."""
+    other = wan_name("proftpd", 4)
+    with Speaker(network.lan, INNER[4], FIRST + NAMES.index(name)) as client:
+        client.login(f"{vsftpd.user}@{wan_name('vsftpd', 4)}", vsftpd.password)
+        for word in ("SITE", "PROXY", "HOST", "XOPEN"):
+            client.expect(f"{word} {other}", 502)
+        client.expect(f"ACCT {other}", 503)
+        client.expect("TYPE I", 200)  # and the session is the one it was
+        assert "Permission denied" in client.expect("SITE UMASK", 550).text  # its own
+        client.expect("QUIT", 221)

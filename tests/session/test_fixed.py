@@ -8,6 +8,7 @@ from tests.certificates import Certificates, issue
 from tests.session.secure import SecurePeer, server_goes_inside
 from tests.session.stage import EVERYTHING, Stage, rule, stage
 
+from portway.config.schema import Mode
 from portway.model import Reason
 from portway.protocols.ftp.settings import Upstream
 
@@ -345,6 +346,124 @@ async def test_tls_in_the_middle_of_a_login_begins_anew(made: Certificates) -> N
 """)
         await go_inside(scene, made)
         await scene.play(IN)
+
+
+BARRED = (
+    "USER u",
+    "HOST other.test",
+    "XAUT u secret",
+    "PASS secret",
+    "ACCT secret",
+    "SITE other.test",
+    "OPEN other.test",
+    "PORT 127,0,0,1,9,9",
+    "EPSV",
+    "CWD /x",
+    "PWD",
+    "TYPE I",
+    "REST 7",
+    "RETR f",
+    "CLNT me",
+    "LANG en",
+    "STAT",
+    "NONSENSE",
+)
+
+
+@pytest.mark.parametrize("mode", ["transparent", "reverse"])
+async def test_nothing_goes_to_a_server_before_the_tls_that_is_required(
+    mode: Mode, made: Certificates
+) -> None:
+    tls = shown_to_clients(made, "required")
+    async with stage(mode=mode, **tls) as scene:  # type: ignore[arg-type]
+        await scene.play(GREETED)
+        for line in BARRED:
+            await scene.play(f"> {line}\n< 530 TLS is required: send AUTH TLS first.")
+        await scene.play("""
+> PBSZ 0
+< 503 TLS is not active.
+> PROT P
+< 503 TLS is not active.
+> SYST
+< 215 UNIX Type: L8
+> NOOP
+< 200 OK.
+> OPTS UTF8 ON
+< 200 UTF8 noted.
+> HELP
+< 214-...
+< 214 End.
+> FEAT
+< 211-Features:
+<  UTF8
+<  EPRT
+<  EPSV
+<  AUTH TLS
+<  PBSZ
+<  PROT
+< 211 End
+> AUTH TLS
+< 234 AUTH TLS accepted.
+""")
+        await go_inside(scene, made)
+        await scene.play(IN)  # on the same connection: nothing was said there
+        await scene.play(f"> SYST\n{LONG}> SYST\n{LONG}< 215 Theirs\n< 215 Theirs")
+
+
+@pytest.mark.parametrize(("verb", "answer"), [("QUIT", "221 Goodbye."), ("REIN", "")])
+async def test_who_leaves_before_the_tls_that_is_required(
+    verb: str, answer: str, made: Certificates
+) -> None:
+    tls = shown_to_clients(made, "required")
+    async with stage(mode="transparent", **tls) as scene:  # type: ignore[arg-type]
+        await scene.play(GREETED)
+        if answer:
+            await scene.play(f"> {verb}\n< {answer}\nended")
+            return
+        await scene.play(f"""
+> REIN
+{LONG}> QUIT
+{LONG}< 221 Bye
+< 220 Ready for a new user.
+> USER u
+< 530 TLS is required: send AUTH TLS first.
+> PASS p
+< 530 TLS is required: send AUTH TLS first.
+""")
+
+
+@pytest.mark.parametrize("mode", ["transparent", "reverse"])
+@pytest.mark.parametrize(
+    "line", ["HOST other.test", "CWD /x", "PASS p", "ACCT a", "XAUT u p", "REST 7"]
+)
+async def test_what_a_server_heard_in_clear_is_left_with_it(
+    mode: Mode, line: str, made: Certificates
+) -> None:
+    tls = shown_to_clients(made, "explicit")
+    async with stage(mode=mode, **tls) as scene:  # type: ignore[arg-type]
+        await scene.play(f"""{GREETED}
+> {line}
+{LONG}> {line}
+{LONG}< 500 What?
+< 500 What?
+> AUTH TLS
+{LONG}> QUIT
+{LONG}< 221 Bye
+{LONG}called
+{LONG}< 220 Another
+< 234 AUTH TLS accepted.
+""")
+        await go_inside(scene, made)
+        await scene.play(IN)
+
+
+async def test_a_server_that_heard_nothing_stays(made: Certificates) -> None:
+    tls = shown_to_clients(made, "explicit")
+    async with stage(mode="transparent", **tls) as scene:  # type: ignore[arg-type]
+        await scene.play(GREETED + "> AUTH TLS\n< 234 AUTH TLS accepted.")
+        await go_inside(scene, made)
+        await scene.play(IN)
+    assert len(scene.records) == 1
 
 
 async def test_tls_from_the_first_byte(made: Certificates) -> None:

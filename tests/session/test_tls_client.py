@@ -772,7 +772,41 @@ async def test_after_ccc_no_login_is_taken_where_tls_is_required(
         with pytest.raises(Ended):
             await secure.hear()
         scene.client = Peer(secure.sock)
-        await scene.play("> USER u\n< 530 TLS is required: send AUTH TLS first.")
+        for line in ("USER u", "PASS p", "ACCT a", "HOST other.test"):
+            await scene.play(f"> {line}\n< 530 TLS is required: send AUTH TLS first.")
+        await scene.play(f"> PWD\n{LONG}> PWD\n{LONG}< 257 Here\n< 257 Here")
+        await scene.play(f"""
+> REIN
+{LONG}> QUIT
+{LONG}< 221 Bye
+{LONG}ended
+< 220 Ready for a new user.
+> PWD
+< 530 TLS is required: send AUTH TLS first.
+""")
+
+
+async def test_what_was_said_to_a_named_server_in_clear_is_left_with_it(
+    made: Made, context: ssl.SSLContext
+) -> None:
+    async with stage(**made.door()) as scene:  # type: ignore[arg-type]
+        await scene.play(f"""{HELLO}
+> OPEN {{at}}
+{LONG}< 220 Welcome
+< 220 Welcome
+> CWD /x
+{LONG}> CWD /x
+{LONG}< 250 There
+< 250 There
+> AUTH TLS
+{LONG}> QUIT
+{LONG}< 221 Bye
+{LONG}called
+{LONG}< 220 Welcome again
+< 234 AUTH TLS accepted.
+""")
+        await go_inside(scene, context)
+        await scene.play(f"> USER u\n{LONG}> USER u\n{LONG}< 230 In\n< 230 In")
 
 
 async def test_nothing_may_follow_ccc(made: Made, context: ssl.SSLContext) -> None:

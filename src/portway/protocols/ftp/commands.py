@@ -159,6 +159,10 @@ _SITE_WORDS = {
     b"RMDIR": 0,
 }
 _SITE_TWO = {b"COPY", b"SYMLINK"}  # paths; what comes to be is the last
+# These, and the words of theirs that are about no path.
+SITE_WORDS = (
+    frozenset(_SITE_WORDS) | _SITE_TWO | {b"UTIME", b"UMASK", b"IDLE", b"HELP", b"WHO"}
+)
 _SITE_TIMES = re.compile(rb"(.*?)(?: +\d{8,14}){3} +UTC", re.DOTALL | re.IGNORECASE)
 _TIME = re.compile(rb"\d{8,14} ")
 # Some servers take these for more than themselves, or not for themselves.

@@ -11,6 +11,7 @@ from typing import Protocol
 from portway.model import Endpoint
 from portway.protocols.ftp.dialogue import Reply
 from portway.protocols.ftp.greeting import Greeting
+from portway.protocols.ftp.wire import Command
 from portway.users.directory import Verification
 
 
@@ -116,6 +117,12 @@ class Desk(Protocol):
         """Connect to a server; None: the client was told why not.
 
         Raises Farewell where the client had better come back later.
+        """
+
+    def unfit(self, command: Command, code: int) -> bytes | None:
+        """Return why *command* must not be sent; None: it may.
+
+        *code* is that of the last reply to a word of the login, 0 before any.
         """
 
     async def ask(self, line: bytes) -> Reply:

@@ -12,7 +12,7 @@ from portway.protocols.ftp import replies
 from portway.protocols.ftp.desk import Desk, Kept, Replay, State, Target
 from portway.protocols.ftp.dialogue import Reply
 from portway.protocols.ftp.greeting import Greeting, as_230
-from portway.protocols.ftp.wire import reply
+from portway.protocols.ftp.wire import Command, reply
 
 NAMELESS = {b"anonymous", b"ftp"}
 ADDRESS = 256  # bytes; RFC 5321, section 4.5.3.1.3, has as many
@@ -21,15 +21,18 @@ ADDRESS = 256  # bytes; RFC 5321, section 4.5.3.1.3, has as many
 class ServerLogin:
     """What was said to one server after another about who the client is.
 
-    *state* is None while no server is connected.
+    *state* is None while no server is connected. *heard* says that the server was told
+    something of the client's.
     """
 
     __slots__ = (
         "_address",
+        "_code",
         "_desk",
         "_greeting",
         "_kept",
         "_name",
+        "heard",
         "refusal",
         "replay",
         "state",
@@ -39,10 +42,12 @@ class ServerLogin:
     def __init__(self, desk: Desk) -> None:
         self.state: State | None = None
         self.target: Target | None = None
+        self.heard = False
         self.replay = Replay.OFF
         self.refusal: bytes | None = None  # of a replay that nobody waited for
         self._desk = desk
         self._kept: Kept | None = None  # what is, or was, to be replayed
+        self._code = 0  # of the last reply to a word of the login
         self._name = b""  # the last USER's, which a PASS completes
         self._address = b""  # that PASS, if it holds no secret: see `_remember`
         self._greeting: Greeting | None = None  # until the client has seen it
@@ -66,17 +71,18 @@ class ServerLogin:
         if self.state is not None:
             await self._desk.drop_server()
         self.state = self.target = self.refusal = self._greeting = None
+        self.heard, self._code = False, 0
         self.replay = Replay.OFF
         self._kept = None
 
     async def forget_words(self) -> bool:
-        """Forget a login that was said in clear; one under way starts anew.
+        """Forget what was said in clear; a server that heard of it is reached anew.
 
-        False: the server could not be reached again, and the client was told.
+        False: it could not be, and the client was told.
         """
         self._kept, self.replay, self.refusal = None, Replay.OFF, None
         self._name = self._address = b""
-        return self.state is not State.LOGIN or await self._start_afresh()
+        return not self.heard or await self._start_afresh()
 
     # The greeting, which the client sees once.
 
@@ -95,6 +101,8 @@ class ServerLogin:
 
     async def relay_user(self, user: bytes) -> None:
         """Pass USER on; a login kept for a replay is forgotten."""
+        if await self._is_unfit("USER", user):
+            return
         self._kept, self.replay, self.refusal = None, Replay.OFF, None
         self._name = user
         if self.state is not State.SESSION:
@@ -103,13 +111,26 @@ class ServerLogin:
 
     async def relay_password(self, verb: str, argument: bytes) -> None:
         """Pass PASS or ACCT on."""
-        await self._relay(verb, argument)
+        if not await self._is_unfit(verb, argument):
+            await self._relay(verb, argument)
+
+    async def _is_unfit(self, verb: str, argument: bytes) -> bool:
+        """Say whether words must not be sent; the client was told why, if so."""
+        no = self._unfit(verb, argument)
+        if no is not None:
+            await self._desk.tell(no)
+        return no is not None
+
+    def _unfit(self, verb: str, argument: bytes) -> bytes | None:
+        command = Command(verb, argument, line_of(verb, argument))
+        return self._desk.unfit(command, self._code)
 
     async def _relay(self, verb: str, argument: bytes) -> None:
         greeting, self._greeting = self._greeting, None
         if verb != "ACCT":
             self._remember(argument if verb == "PASS" else b"")
-        code = await self._desk.relay(line_of(verb, argument), greeting)
+        self.heard = True
+        self._code = code = await self._desk.relay(line_of(verb, argument), greeting)
         if 200 <= code < 300:
             await self._is_in()
 
@@ -125,12 +146,17 @@ class ServerLogin:
             await self._desk.tell(answer.text)
 
     async def _log_in(self, user: bytes, password: bytes) -> Reply:
+        no = self._unfit("USER", user)
+        if no is not None:
+            return Reply(int(no[:3]), no)
         self._name = user
         self.state = State.LOGIN
+        self.heard = True
         answer = await self._desk.ask(line_of("USER", user))
         self._remember(password if answer.code == 331 else b"")
         if answer.code == 331:
             answer = await self._desk.ask(line_of("PASS", password))
+        self._code = answer.code
         if answer.good:
             await self._is_in()
         return answer

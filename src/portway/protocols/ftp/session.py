@@ -32,7 +32,7 @@ from portway.protocols.ftp.protection import Protection
 from portway.protocols.ftp.securing import is_about_tls, secure
 from portway.protocols.ftp.upstream import ServerClosing
 from portway.protocols.ftp.visit import Visit
-from portway.protocols.ftp.wire import Command
+from portway.protocols.ftp.wire import Command, parse_command
 from portway.users.directory import Verification
 
 REPLAY_AFTER = 0.3  # seconds of silence, then a kept login is replayed
@@ -213,14 +213,25 @@ class Session:
             return
         if await self._secure(command):
             return
+        if self._client.protection.due and command.verb != "REIN":
+            await self._without_server(command)
+            return
         if login.server.replay is Replay.ARMED and command.verb not in NO_REPLAY:
             await login.server.run_replay()
         if await login.command(command):
             return
         if self._visit is not None:
-            await self._visit.command(command)
+            await self._with_server(self._visit, command)
         else:
             await self._without_server(command)
+
+    async def _with_server(self, visit: Visit, command: Command) -> None:
+        no = self.unfit(command)
+        if no is not None:
+            await self.tell(no)
+            return
+        self._login.server.heard = True
+        await visit.command(command)
 
     async def _secure(self, command: Command) -> bool:
         """Serve what is about the client's side alone; say whether it was that."""
@@ -305,12 +316,17 @@ class Session:
         self._visit = Visit(parties, arrival.offer)
         self._reader = self._tasks.create_task(self._read_server(self._visit))
         for line in self._waiting.before_login(exchange.access.host):
-            await upstream.ask(line)
+            if self.unfit(parse_command(line)) is None:
+                await upstream.ask(line)
         return arrival.greeting
 
     def _blamed(self, error: BaseException) -> BaseException:
         """Return what ends the session, if it is that which *error* comes of."""
         return self._error or error
+
+    def unfit(self, command: Command, code: int = 0) -> bytes | None:
+        """Return why *command* must not be sent: there, it might name a server."""
+        return self._house.manner.unfit(command, self._login.state, code)
 
     async def ask(self, line: bytes) -> Reply:
         """Send the server a command of the login's."""
@@ -369,7 +385,8 @@ class Session:
         visit = self._server()
         await visit.logged_in(user, address)
         for line in self._waiting.after_login():
-            await visit.upstream.ask(line)
+            if self.unfit(parse_command(line)) is None:
+                await visit.upstream.ask(line)
 
 
 if TYPE_CHECKING:

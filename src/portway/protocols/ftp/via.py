@@ -2,8 +2,9 @@
 
 Those are the dialects by which clients name servers to us, spoken from the other end.
 
-Not here: the connection to it. Invariant: our login goes to the parent in no other line
-than those that its dialect has for it.
+Not here: the connection to it, and what it may hear of the client's words (hearing.py).
+Invariant: our login goes to the parent in no other line than those that its dialect has
+for it.
 """
 
 from portway.errors import ParentError
@@ -11,10 +12,17 @@ from portway.exchange import Exchange
 from portway.lines import shown
 from portway.model import Access, Endpoint, Outcome, Reason
 from portway.net.parent import Parent
+from portway.protocols.ftp.desk import State
 from portway.protocols.ftp.dialects import PORT
 from portway.protocols.ftp.dialogue import Reply
 from portway.protocols.ftp.greeting import Greeting, login_rewrite
+from portway.protocols.ftp.hearing import (
+    account_refusal,
+    command_refusal,
+    user_refusal,
+)
 from portway.protocols.ftp.upstream import Upstream, verb_of
+from portway.protocols.ftp.wire import Command
 
 WHOLE_LOGIN = {"user@host", "site", "open"}  # whose own login comes first, if any
 
@@ -38,6 +46,14 @@ class Straight:
         """Send USER or PASS for the client; return the reply."""
         del visit
         return await upstream.ask(line)
+
+    def unfit(self, command: Command, state: State, code: int) -> bytes | None:
+        """Return why the other end must not hear *command*; None: it may.
+
+        *code* is that of the last reply to a word of the login.
+        """
+        del command, state, code
+        return None
 
     async def relay(
         self,
@@ -93,6 +109,14 @@ class ByParent(Straight):
 
     def _refused(self, words: str, fault: str = "parent") -> ParentError:
         return ParentError(Reason.VIA, self._parent.at, fault, words)
+
+    def unfit(self, command: Command, state: State, code: int) -> bytes | None:
+        """Keep what may name a server from the parent; see hearing.py."""
+        if command.verb == "USER":
+            return user_refusal(self._method, command.argument, state)
+        if command.verb == "ACCT":
+            return account_refusal(code)
+        return command_refusal(command, state)
 
     async def ask(self, upstream: Upstream, visit: Exchange, line: bytes) -> Reply:
         """Send USER or PASS as the parent wants it."""
