@@ -167,6 +167,15 @@ async def test_a_slow_disk_slows_requests_loses_nothing_and_fills_no_memory() ->
     assert most <= 2000 + writer.BATCH
 
 
+def appears(path: Path) -> None:
+    """The writer has its own thread, which a busy machine may not run for a while."""
+    for _ in range(3000):
+        if path.exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{path} does not appear")
+
+
 def test_no_line_is_lost_or_torn_while_files_are_renamed(
     memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +188,8 @@ def test_no_line_is_lost_or_torn_while_files_are_renamed(
     renamed = 0
     for name in given:
         ledger.take(record(id=name))
-        if int(name) % 500 == 499 and path.exists():
+        if int(name) % 500 == 499:
+            appears(path)
             path.rename(tmp_path / f"old-{renamed:03}")  # as logrotate does
             ledger.reopen()
             renamed += 1
@@ -188,7 +198,7 @@ def test_no_line_is_lost_or_torn_while_files_are_renamed(
     lines = b"".join(one.read_bytes() for one in [*files, path] if one.exists())
     assert lines.endswith(b"\n")
     assert [json.loads(line)["id"] for line in lines.splitlines()] == given
-    assert renamed >= 3
+    assert renamed == 40
     assert sum(one.stat().st_size > 0 for one in files) >= 3
 
 
