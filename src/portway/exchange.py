@@ -23,10 +23,8 @@ from portway.model import (
     Outcome,
     Reason,
     Record,
-    Side,
     Verdict,
 )
-from portway.net.dataport import DataPort, open_data_port
 from portway.net.doors import is_local
 from portway.net.guard import fold
 from portway.net.stream import SocketStream, Stream
@@ -34,7 +32,17 @@ from portway.policy.rules import NeedsAddress
 from portway.relay.limiter import Permit
 from portway.relay.meter import Meter
 from portway.relay.pump import pump, relay
-from portway.services import DataPorts, Services, Visitor
+from portway.services import Services, Visitor
+
+Target = tuple[str, int, IPAddress | None]
+NOWHERE: Target = ("", 0, None)
+
+
+def target_of(destination: Endpoint) -> Target:
+    """Return host, port, and the address if *destination* names one."""
+    literal = destination.address
+    address = None if literal is None else fold(literal)
+    return destination.host, destination.port, address
 
 
 class Exchange:
@@ -55,7 +63,6 @@ class Exchange:
         "_source",
         "_start",
         "_tick",
-        "_visitor",
         "access",
         "down",
         "id",
@@ -66,6 +73,7 @@ class Exchange:
         "services",
         "up",
         "verdict",
+        "visitor",
         "way",
     )
 
@@ -88,7 +96,7 @@ class Exchange:
         self.ours: bool | None = None  # whether the address dialled is this machine's
         self.way = FROM_ANYWHERE if visitor.door.captures else DIRECT
         self.server_login = ""  # who the client is to the server
-        self._visitor = visitor
+        self.visitor = visitor
         self._by = by
         self._start = services.clock()
         self._tick = asyncio.get_running_loop().time()
@@ -104,10 +112,10 @@ class Exchange:
     @property
     def session(self) -> str:
         """The id of its client's session."""
-        return self._visitor.session
+        return self.visitor.session
 
     @property
-    def target(self) -> tuple[str, int, IPAddress | None]:
+    def target(self) -> Target:
         """Host, port, and the address dialled or to be dialled, if it is known."""
         return self.access.host, self.access.port, self.access.address
 
@@ -143,7 +151,7 @@ class Exchange:
         the name has no address.
         """
         try:
-            self.verdict = self._decide(self.access)
+            self.verdict = self.decide(self.access)
         except NeedsAddress:
             await self._permitted()
         if not self.verdict.allowed:
@@ -153,7 +161,7 @@ class Exchange:
 
     def allow_also(self, action: Action) -> None:
         """Ask the rules whether the same may be done as *action*. Raises Refused."""
-        verdict = self._decide(replace(self.access, action=action))
+        verdict = self.decide(replace(self.access, action=action))
         if not verdict.allowed:
             self.verdict = verdict
             raise self._refusal()
@@ -163,7 +171,7 @@ class Exchange:
     def _admit(self, verdict: Verdict, beside: Permit | None = None) -> None:
         """Come under the limits of *verdict*, before any byte. Raises Refused."""
         permit = self.services.limiter.admit(
-            verdict, self.access, self._visitor.session, beside
+            verdict, self.access, self.visitor.session, beside
         )
         self._permit = permit
         self.up, self.down = permit.up, permit.down
@@ -174,7 +182,8 @@ class Exchange:
             self._permit.release()
             self._permit = None
 
-    def _decide(self, access: Access) -> Verdict:
+    def decide(self, access: Access) -> Verdict:
+        """Ask the rules of the beginning about *access*. Raises NeedsAddress."""
         services = self.services
         judging = services.rules, services.doors, access, self._start, self._is_ours
         return judge(*judging, by_name=self.way.by_name)
@@ -196,7 +205,7 @@ class Exchange:
         if self._addresses is None:
             found = await self.services.resolver.resolve(self.access.host)
             judged = [
-                (address, self._decide(replace(self.access, address=address)))
+                (address, self.decide(replace(self.access, address=address)))
                 for address in found
             ]
             self._addresses = [pair for pair in judged if pair[1].allowed]
@@ -205,6 +214,27 @@ class Exchange:
             raise self._refusal()
         return self._addresses
 
+    async def addresses(self) -> tuple[IPAddress, ...]:
+        """Return the addresses that may be dialled; none where only the parent knows.
+
+        Raises UpstreamError, or Refused when no address of the name may be reached.
+        """
+        if self.access.address is not None:
+            return (self.access.address,)
+        permitted = [] if self.way.by_name else await self._permitted()
+        return tuple(address for address, _ in permitted)
+
+    def reached(self, address: IPAddress | None, source: str) -> None:
+        """Take note that the destination is reached, at one of its `addresses`.
+
+        It comes under that one's rule, and limits. Raises Refused.
+        """
+        for permitted, verdict in self._addresses or ():
+            if permitted == address and verdict is not self.verdict:
+                self._judged_anew(verdict)
+        self.access = replace(self.access, address=address)
+        self._source = source
+
     async def connect(
         self, *, source: IPAddress | None = None, seconds: float = 10.0
     ) -> SocketStream:
@@ -212,76 +242,31 @@ class Exchange:
 
         Raises UpstreamError, or Refused when no address of the name may be reached.
         """
-        if self.access.address is not None:
-            permitted = [(self.access.address, self.verdict)]
-        else:
-            permitted = [] if self.way.by_name else await self._permitted()
-        addresses = [address for address, _ in permitted]
+        addresses = await self.addresses()
         at = Endpoint(self.access.host, self.access.port)
         reach = self.way.reach
         stream, peer = await reach(self.services, at, addresses, source, seconds)
-        for address, verdict in permitted:
-            if address == peer and verdict is not self.verdict:
-                self._judged_anew(stream, verdict)
-        self.access = replace(self.access, address=peer)
-        self._source = stream.local.host
+        try:
+            self.reached(peer, stream.local.host)
+        except BaseException:
+            stream.close()
+            raise
         return stream
 
-    def _judged_anew(self, stream: SocketStream, verdict: Verdict) -> None:
+    def _judged_anew(self, verdict: Verdict) -> None:
         """Another of the name's addresses is reached: by its rule, its limits."""
         before, self.verdict = self.verdict, verdict
         if (verdict.rule, verdict.limits) == (before.rule, before.limits):
             return
         self._let_go()
         self.up, self.down = Meter(), Meter()
-        try:
-            if verdict.limits:
-                self._admit(verdict)
-        except Refused:
-            stream.close()
-            raise
+        if verdict.limits:
+            self._admit(verdict)
 
-    async def connect_data(
-        self, at: Endpoint, *, source: IPAddress | None = None, seconds: float = 10.0
-    ) -> SocketStream:
-        """Dial a data port at the server.
-
-        An address other than the server's own is judged as a connection to it first;
-        our own doors are nobody's data ports. Raises UpstreamError, Refused.
-        """
-        address = fold(at.address) if at.address is not None else None
-        if address is None and not (self.way.by_name and at.host == self.access.host):
-            raise Refused(Reason.SYNTAX)
-        if address is not None and self.services.doors.is_ours(address, at.port):
-            raise Refused(Reason.LOOP)
-        if address != self.server:
-            other = replace(
-                self.access,
-                action=Action.CONNECT,
-                method="CONNECT",
-                host=at.host,
-                port=at.port,
-                address=address,
-                path="",
-            )
-            verdict = self._decide(other)
-            if not verdict.allowed:
-                raise Refused(verdict.reason or Reason.DEFAULT, verdict.because)
-        return await self.way.reach_data(self.services, at, source, seconds)
-
-    def listen(self, address: IPAddress, at: DataPorts) -> DataPort:
-        """Listen on *address* for one data connection from the server.
-
-        Raises Refused BUSY: no port is free.
-        """
-        foreign = self._visitor.door.captures
-        admits = self.admits(at)
-        return open_data_port(address, at.ports, admits, Side.SERVER, foreign=foreign)
-
-    def admits(self, at: DataPorts) -> Callable[[IPAddress], bool]:
-        """Return what says whether the server's data may come from an address."""
-        server = self.server
-        return lambda peer: peer == server or any(peer in net for net in at.peers)
+    @property
+    def names_port(self) -> bool:
+        """Whether the rule that allows it names the very port."""
+        return self.services.rules.names_port(self.verdict, self.access)
 
     async def transfer(
         self,
@@ -355,14 +340,14 @@ class Exchange:
     def record(self, outcome: Outcome = Outcome.OPEN) -> Record:
         """Return the record as it would be now."""
         access, verdict, ending = self.access, self.verdict, self._ending
-        door, client = self._visitor.door, self._visitor.client
+        door, client = self.visitor.door, self.visitor.client
         return Record(
             id=self.id,
             time=self._start,
             duration=self.age,
-            session=self._visitor.session,
+            session=self.visitor.session,
             seq=self.number,
-            protocol=door.protocol,
+            protocol=access.protocol,
             listener=door.listener,
             mode=door.mode,
             client=client.host,

@@ -14,17 +14,19 @@ import msgspec
 
 from portway.chain import Way
 from portway.errors import PeerError, PortwayError, Refused
-from portway.exchange import Exchange
+from portway.exchange import NOWHERE, Exchange, Target, target_of
 from portway.ledger.ids import new_id
 from portway.model import (
     NO_FACTS,
     NOBODY,
+    PLAIN,
     Access,
     Action,
     Credentials,
     Endpoint,
     Identity,
     IPAddress,
+    Naming,
     Outcome,
     Reason,
     Side,
@@ -32,7 +34,6 @@ from portway.model import (
 from portway.net.dataport import DataPort, open_data_port
 from portway.net.deadline import Deadline
 from portway.net.dial import dial
-from portway.net.guard import fold
 from portway.net.neighbours import mac_of
 from portway.net.parent import Parent
 from portway.net.stream import SocketStream
@@ -171,7 +172,7 @@ class Gate:
 
     def leave(self, error: PortwayError, method: str, user: str = "") -> None:
         """Leave the record of what led nowhere; *user* is a name that was claimed."""
-        exchange = self._exchange(self._access(Action.CONNECT, None, method, ""))
+        exchange = self._exchange(Action.CONNECT, None, method)
         if user:
             exchange.note(claimed=user)
         exchange.close(error)
@@ -195,10 +196,11 @@ class Gate:
         *,
         method: str = "",
         resource: str = "",
+        naming: Naming = PLAIN,
     ) -> AsyncIterator[Exchange]:
         """Ask the policy, and hold an exchange for as long as the block lasts."""
         exchange = await self.begin(
-            action, destination, method=method, resource=resource
+            action, destination, method=method, resource=resource, naming=naming
         )
         try:
             yield exchange
@@ -207,7 +209,7 @@ class Gate:
             raise
         exchange.close()
 
-    async def begin(
+    async def begin(  # noqa: PLR0913 - all that a request may be
         self,
         action: Action,
         destination: Endpoint | None = None,
@@ -215,6 +217,7 @@ class Gate:
         method: str = "",
         resource: str = "",
         within: Exchange | None = None,
+        naming: Naming = PLAIN,
     ) -> Exchange:
         """Ask the policy; the exchange returned must be closed by the caller.
 
@@ -224,8 +227,9 @@ class Gate:
         """
         if not await self.renew():
             raise Refused(Reason.LOGIN)
-        access = self._access(action, destination, method, resource, within)
-        exchange = self._exchange(access)
+        target = None if destination is None else target_of(destination)
+        target = target if within is None else within.target
+        exchange = self._exchange(action, target, method, resource, naming)
         if self._said:
             exchange.note(**self._said)
         if within is not None:
@@ -245,37 +249,17 @@ class Gate:
         exchange.over = self._exchange_over
         return exchange
 
-    def _exchange(self, access: Access) -> Exchange:
-        self._count += 1
-        exchange = Exchange(
-            self._current.services,
-            self.visitor,
-            access,
-            number=self._count,
-            by=self.identity.by if access.user else "",
-        )
-        if access.mac:
-            exchange.note(mac=access.mac)
-        return exchange
-
-    def _access(
+    def _exchange(
         self,
         action: Action,
-        destination: Endpoint | None,
+        target: Target | None,
         method: str,
-        resource: str,
-        within: Exchange | None = None,
-    ) -> Access:
-        if within is not None:
-            host, port, address = within.target
-        elif destination is not None:
-            host, port = destination.host, destination.port
-            literal = destination.address
-            address = None if literal is None else fold(literal)
-        else:
-            host, port, address = "", 0, None
-        return Access(
-            protocol=self.visitor.door.protocol,
+        resource: str = "",
+        naming: Naming = PLAIN,
+    ) -> Exchange:
+        host, port, address = target or NOWHERE
+        access = Access(
+            protocol=naming.protocol or self.visitor.door.protocol,
             client=self.address,
             user=self.identity.user,
             action=action,
@@ -286,7 +270,22 @@ class Gate:
             path=resource,
             groups=self.identity.groups,
             mac=self._known_mac() if self.services.rules.reads_macs else "",
+            scheme=naming.scheme,
+            also=naming.also,
         )
+        self._count += 1
+        exchange = Exchange(
+            self._current.services,
+            self.visitor,
+            access,
+            number=self._count,
+            by=self.identity.by if access.user else "",
+        )
+        if access.mac:
+            exchange.note(mac=access.mac)
+        if access.also:
+            exchange.note(also=access.also)
+        return exchange
 
     def _known_mac(self) -> str:
         """Return the client's MAC, which the kernel is asked for once."""

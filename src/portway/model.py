@@ -147,6 +147,7 @@ class Access:
     *host* is what the client named (an `Endpoint.host`), *address* what would be
     dialled, or None while nobody has resolved it. *path* is absolute, shown as UTF-8
     with bytes that are none as ``%XX``, or empty where the method has no path.
+    *scheme* and *also* are as in `Naming`.
     """
 
     protocol: str
@@ -160,6 +161,24 @@ class Access:
     path: str = ""
     groups: frozenset[str] = frozenset()
     mac: str = ""
+    scheme: str = ""
+    also: str = ""
+
+
+class Naming(NamedTuple):
+    """How a request is called, where the protocol of its door does not say it.
+
+    *protocol* is that of the request, *scheme* its URL's where that is another:
+    ``https``. *also* is a second name by which rules know it: ``ftp:RETR``, for a GET
+    of an ``ftp://`` URL.
+    """
+
+    protocol: str = ""
+    scheme: str = ""
+    also: str = ""
+
+
+PLAIN = Naming()
 
 
 class Per(StrEnum):
@@ -205,6 +224,28 @@ class Limit:
     requests: int | None = None
 
 
+class Headers(NamedTuple):
+    """Fields that a rule takes out of HTTP requests, and those that it sets in them."""
+
+    remove: tuple[str, ...] = ()
+    set: tuple[tuple[str, str], ...] = ()
+
+
+class Handling(NamedTuple):
+    """What a rule makes of what it allows.
+
+    *tunnel* says what may go through a tunnel: ``auto``, ``tls``, or ``blind``, which
+    looks at nothing. *intercept* opens TLS, *headers* changes requests.
+    """
+
+    tunnel: str = "auto"
+    intercept: bool = False
+    headers: Headers | None = None
+
+
+AS_IT_IS = Handling()
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The policy's answer to an `Access`.
@@ -214,6 +255,7 @@ class Verdict:
     says that the deciding rule names the inside, the network, or the host, so that
     an address that counts as inside may be dialled. *limits* are what the rule sets
     to a yes; *group* is the group by which it matched, where one of them is per group.
+    *handling* is what else it makes of a yes.
     """
 
     allowed: bool
@@ -224,6 +266,7 @@ class Verdict:
     reaches_inside: bool = False
     limits: tuple[Limit, ...] = ()
     group: str = ""
+    handling: Handling = AS_IT_IS
 
 
 class Record(NamedTuple):

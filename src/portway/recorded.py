@@ -22,6 +22,7 @@ REMEMBERED = 50_000  # answers, and clients: at most 50 MB
 MINUTE = 60  # seconds; a schedule changes between two, never within one
 FEW = 64  # schedules, or kinds of clients, that are worth telling apart
 ACTIONS = frozenset(action.value for action in Action)
+READ = ('"groups"', '"mac"', '"also"')  # facts that rules may ask about
 NO_DOORS = Doors()
 
 Key = tuple[object, ...]
@@ -73,6 +74,7 @@ def access_of(row: Row) -> Access | None:
         path=row.path,
         groups=frozenset(groups),
         mac=told.get("mac", ""),
+        also=told.get("also", ""),
     )
 
 
@@ -96,7 +98,7 @@ def groups_of(row: Row) -> tuple[str, ...] | None:
 def facts_of(row: Row) -> str:
     """Return the facts of *row*, JSON, if they say more of its client; else nothing."""
     facts = row.facts
-    return facts if '"groups"' in facts or '"mac"' in facts else ""
+    return facts if any(word in facts for word in READ) else ""
 
 
 def by_parent(row: Row) -> str:

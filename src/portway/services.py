@@ -22,6 +22,8 @@ from portway.relay.pipes import Pipes
 from portway.users.directory import Directory
 from portway.users.turnstile import Turnstile
 
+# Default ports of URLs: RFC 9110, section 4.2; RFC 959; RFC 4217 has 990 from before.
+SCHEMES = {"http": 80, "https": 443, "ftp": 21, "ftps": 990}
 SAFE_IN_URL = "/%!$&'()*+,;=:@~"
 
 
@@ -75,10 +77,14 @@ class Door:
 
     def url(self, access: Access) -> str:
         """Return the URL of what *access* asks for."""
+        scheme = access.scheme or access.protocol
         host = f"[{access.host}]" if ":" in access.host else access.host
-        port = "" if access.port in (0, self.port) else f":{access.port}"
+        port = "" if access.port in (0, self._usual_port(scheme)) else f":{access.port}"
         path = quote(access.path, safe=SAFE_IN_URL) if access.path else ""
-        return f"{self.protocol}://{host}{port}{path}"
+        return f"{scheme}://{host}{port}{path}"
+
+    def _usual_port(self, scheme: str) -> int:
+        return self.port if scheme == self.protocol else SCHEMES.get(scheme, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from portway.config.reverse import Health, Route
 from portway.config.schema import (
     Gateway,
     Group,
+    Headers,
     KeepFor,
     Ledger,
     Limit,
@@ -39,7 +40,7 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "configuration.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 
-_HEADING = re.compile(r"## `(\[.*\])`")
+_HEADING = re.compile(r"## `(\[.*\])`(, [a-z]+)?")  # of one protocol, where it says so
 _CODE = re.compile(r"`([^`]*)`")
 _BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -66,6 +67,7 @@ TABLES = {
     "[login.radius]": keys(Radius),
     "[login.pam]": keys(Pam),
     "[[rules]]": keys(Rule, but=frozenset({"where", "lines"})),
+    "[rules.headers]": keys(Headers),
     "[rules.limit]": keys(Limit),
     "[group.NAME]": keys(Group, but=frozenset({"name", "where", "lines"})),
     "[ledger]": keys(Ledger, but=frozenset({"file", "keep_for"})),
@@ -87,7 +89,11 @@ def reference() -> dict[str, dict[str, list[str]]]:
     for line in REFERENCE.read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
             heading = _HEADING.fullmatch(line)
-            rows = found.setdefault(heading[1], {}) if heading else None
+            rows = (
+                found.setdefault(heading[1] + (heading[2] or ""), {})
+                if heading
+                else None
+            )
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         key = _CODE.fullmatch(cells[0])
         if rows is not None and key and len(cells) == 4:

@@ -11,6 +11,7 @@ from tests.wires import Wire, listener, port_of
 
 from portway.config.amounts import Count
 from portway.config.schema import Limit
+from portway.datalegs import connect_data, listen_for_data
 from portway.errors import PeerError, Refused, UpstreamError
 from portway.exchange import Exchange
 from portway.model import (
@@ -170,14 +171,14 @@ async def test_data_goes_to_the_server_but_never_to_our_doors(
         with ground(doors=doors) as place:
             exchange = await connected(place, server)
             at = Endpoint("127.0.0.1", port_of(data))
-            (await exchange.connect_data(at)).close()
+            (await connect_data(exchange, at)).close()
             mapped = Endpoint("::ffff:127.0.0.1", port_of(data))
-            (await exchange.connect_data(mapped)).close()
+            (await connect_data(exchange, mapped)).close()
             with pytest.raises(Refused) as caught:
-                await exchange.connect_data(Endpoint("127.0.0.1", 2121))
+                await connect_data(exchange, Endpoint("127.0.0.1", 2121))
             assert caught.value.reason is Reason.LOOP
             with pytest.raises(Refused) as caught:
-                await exchange.connect_data(Endpoint("a.name", 2122))
+                await connect_data(exchange, Endpoint("a.name", 2122))
             assert caught.value.reason is Reason.SYNTAX
             exchange.close()
 
@@ -187,12 +188,12 @@ async def test_data_at_another_address_is_judged_first(server: socket.socket) ->
     with ground(deny, ALL) as place:
         exchange = await connected(place, server)
         with pytest.raises(Refused) as caught:
-            await exchange.connect_data(Endpoint("127.0.0.2", 2122))
+            await connect_data(exchange, Endpoint("127.0.0.2", 2122))
         assert caught.value.reason is Reason.RULE
         exchange.close()
     with ground() as place, closing(listener("127.0.0.2")) as data:
         exchange = await connected(place, server)
-        (await exchange.connect_data(Endpoint("127.0.0.2", port_of(data)))).close()
+        (await connect_data(exchange, Endpoint("127.0.0.2", port_of(data)))).close()
         exchange.close()
 
 
@@ -203,7 +204,7 @@ async def test_a_data_port_admits_the_server_and_the_named_networks(
     with ground() as place:
         exchange = await connected(place, server)
         for source in ("127.0.0.1", "127.0.0.8"):
-            port = exchange.listen(HERE, peers)
+            port = listen_for_data(exchange, HERE, peers)
             with closing(
                 socket.create_connection(
                     ("127.0.0.1", port.endpoint.port), source_address=(source, 0)
@@ -212,7 +213,7 @@ async def test_a_data_port_admits_the_server_and_the_named_networks(
                 stream = await port.accept()
                 assert stream.side is Side.SERVER
                 stream.close()
-        port = exchange.listen(HERE, peers)
+        port = listen_for_data(exchange, HERE, peers)
         with closing(
             socket.create_connection(
                 ("127.0.0.1", port.endpoint.port), source_address=("127.0.0.7", 0)

@@ -4,6 +4,7 @@ Not here: what their words mean (policy.compile, policy.groups). Invariant: each
 that was written yields one, so that they keep their numbers.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from unicodedata import normalize
@@ -18,14 +19,35 @@ from portway.config.decode import (
 )
 from portway.config.locate import Path
 from portway.config.report import Report, quoted
-from portway.config.schema import Group, Limit, Rule
+from portway.config.schema import Group, Headers, Limit, Rule
 from portway.config.values import kind_of, read_text
 
 _RULE_FIELDS = [
     field for field in structs.fields(Rule) if field.name not in {"where", "lines"}
 ]
-# A limit may be one table or a list of them, which no type of a field says.
-_PLAIN_FIELDS = [field for field in _RULE_FIELDS if field.name != "limit"]
+# No type of a field says what these may be: a table or a list of them, free names.
+_PLAIN_FIELDS = [
+    field for field in _RULE_FIELDS if field.name not in {"limit", "headers"}
+]
+_WITH_ALLOW = ("tunnel", "intercept", "headers")  # and nothing to a rule that denies
+# The field names that the gateway answers for: RFC 9110, sections 7.2 and 7.6; framing.
+_NOT_SETTABLE = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+    }
+)
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # a token: section 5.6.2
 _GROUP_FIELDS = [field for field in structs.fields(Group) if field.name == "members"]
 _BOUNDS = ("rate", "up", "down", "quota", "connections", "requests")
 
@@ -51,6 +73,13 @@ def decode_rules(document: dict[str, Any], report: Report) -> Iterator[Rule]:
             if found.get("then") == "deny":
                 text = 'a rule that denies limits nobody; it goes with then = "allow"'
                 report.wrong(here, text)
+        if "headers" in table:
+            here = (*path, "headers")
+            found["headers"] = _decode_headers(table["headers"], here, report)
+        for key in _WITH_ALLOW:
+            if key in table and found.get("then") == "deny":
+                text = "a rule that denies has no use for it; take it out"
+                report.wrong((*path, key), text)
         lines = dict(_lines(table, path, report))
         yield Rule(where=where, lines=lines, **({"then": "deny"} | found))
 
@@ -85,6 +114,33 @@ def _decode_limits(value: object, path: Path, report: Report) -> Iterator[Limit]
             continue
         _check_limit(limit, here, report)
         yield limit
+
+
+def _decode_headers(value: object, path: Path, report: Report) -> Headers | None:
+    table = read_table(value, path, report)
+    if table is None:
+        return None
+    refuse_others(table, ["remove", "set"], path, report)
+    remove = table.get("remove", [])
+    settings = read_table(table.get("set", {}), (*path, "set"), report) or {}
+    if not isinstance(remove, list):
+        report.wrong((*path, "remove"), f"must be a list, not {kind_of(remove)}")
+        remove = []
+    for name in (*remove, *settings):
+        here = (*path, "set" if name in settings else "remove")
+        if not isinstance(name, str) or not _FIELD.fullmatch(name):
+            report.wrong(here, f"{quoted(str(name))} is no name of an HTTP field")
+        elif name.lower().replace("_", "-") in _NOT_SETTABLE:
+            report.wrong(here, f"{quoted(name)} is the gateway's own; take it out")
+    for name, text in settings.items():
+        try:
+            read_text(text)
+        except ValueError as error:
+            report.wrong((*path, "set", name), str(error))
+    if not remove and not settings:
+        report.wrong(path, "changes nothing; leave it out")
+    pairs = tuple((str(name), str(text)) for name, text in settings.items())
+    return Headers(remove=tuple(map(str, remove)), set=pairs)
 
 
 def _check_limit(limit: Limit, path: Path, report: Report) -> None:

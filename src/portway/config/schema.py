@@ -113,6 +113,13 @@ class Limit(Struct, frozen=True, kw_only=True):
     per: Literal["user", "client", "group", "rule"] = "user"
 
 
+class Headers(Struct, frozen=True, kw_only=True):
+    """A rule's ``headers``: fields of HTTP requests, by their names."""
+
+    remove: tuple[str, ...] = ()
+    set: tuple[tuple[str, str], ...] = ()
+
+
 class Rule(Struct, frozen=True, kw_only=True):
     """One ``[[rules]]`` entry, as written; *where* is the ``FILE:LINE`` of its head.
 
@@ -131,6 +138,9 @@ class Rule(Struct, frozen=True, kw_only=True):
     then: Literal["allow", "deny"]
     because: str = ""
     limit: tuple[Limit, ...] = ()
+    tunnel: Literal["auto", "tls", "blind"] = "auto"
+    intercept: bool = False
+    headers: Headers | None = None
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -188,6 +198,8 @@ class KeepFor(Struct, frozen=True, kw_only=True):
     """``[ledger.keep_for]``: how long the records of single protocols are kept."""
 
     ftp: Seconds | None = None
+    http: Seconds | None = None
+    socks: Seconds | None = None
 
 
 class Ledger(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from portway.config import schema
 from portway.config.report import nearest
 from portway.errors import Problem
-from portway.model import Action, Limit, Per
+from portway.model import Action, Handling, Headers, Limit, Per
 from portway.policy.clients import LATER, By, Client, Clients, Group, read_client
 from portway.policy.groups import compile_groups, problem_of, unknown_group
 from portway.policy.lists import NamedList
@@ -167,6 +167,7 @@ class _Reader:
             allows=rule.then == "allow",
             because=rule.because,
             limits=tuple(map(read_limit, rule.limit)),
+            handling=Handling(rule.tunnel, rule.intercept, read_headers(rule.headers)),
         )
 
     def _who(self, words: Words) -> Clients:
@@ -213,6 +214,11 @@ class _Reader:
         where = lines.get(f"{key}[{place}]", line)  # where it is another line
         shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
         return Problem(where, f"rules[{self._number - 1}].{key}", shown)
+
+
+def read_headers(headers: schema.Headers | None) -> Headers | None:
+    """Return *headers* as a verdict has them."""
+    return None if headers is None else Headers(headers.remove, headers.set)
 
 
 def read_limit(limit: schema.Limit) -> Limit:

@@ -67,7 +67,7 @@ class Index:
         self._schedules = _gather((rule.when, bit) for bit, rule in bits if rule.when)
         self._awake = (-1, 0)  # a minute, and the rules that may hold in it
         self._deeds = _gather((deed, bit) for bit, rule in bits for deed in rule.do)
-        self._doing: dict[tuple[str, str, str], int] = {}
+        self._doing: dict[tuple[str, ...], int] = {}
         self._names = Names(
             _gather((t.name, bit) for bit, t in targets if t.place is Place.NAME)
         )
@@ -152,7 +152,7 @@ class Index:
             who |= self._groups.get(group, 0)
         if access.mac in self._macs:
             who |= self._macs[access.mac]
-        what = access.protocol, access.method, access.action
+        what = access.protocol, access.method, access.action, access.also
         doing = self._doing.get(what)
         if doing is None:
             doing = 0

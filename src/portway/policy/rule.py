@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from portway.model import Access, Limit, Per, Reason, Verdict
+from portway.model import AS_IT_IS, Access, Handling, Limit, Per, Reason, Verdict
 from portway.net.guard import is_inside
 from portway.policy.clients import Clients
 from portway.policy.match import (
@@ -82,6 +82,17 @@ class Targets:
         """Say whether they name the inside, or where *access* leads."""
         return _any_takes(self._inside, access) or self._named(access)
 
+    def name_port(self, access: Access) -> bool:
+        """Say whether one that is meant names the port of *access*."""
+        return any(
+            target.port == access.port
+            and target.takes(access)
+            and Targets((target,)).mismatch(access, inside=inside) is None
+            for target in self.all
+            if target.port
+            for inside in (False, True)
+        )
+
     def _named(self, access: Access) -> bool:
         if len(self._outside) == len(self.all):
             return False
@@ -114,7 +125,7 @@ class Rule:
 
     *do* holds ``*``, actions, protocols, and ``protocol:METHOD``. *when* None is
     always. *limits* are only with a yes, and one that is per group only where *who*
-    is nothing but groups.
+    is nothing but groups. *handling* is what a yes does beside.
     """
 
     number: int
@@ -127,6 +138,7 @@ class Rule:
     allows: bool
     because: str = ""
     limits: tuple[Limit, ...] = ()
+    handling: Handling = AS_IT_IS
     _outside: Verdict = field(init=False)
     _inside: Verdict = field(init=False)
     _per_group: bool = field(init=False)
@@ -141,6 +153,7 @@ class Rule:
             reason=None if self.allows else Reason.RULE,
             because=self.because,
             limits=self.limits,
+            handling=self.handling,
         )
         inside = replace(verdict, reaches_inside=True)
         verdicts = {
@@ -184,5 +197,6 @@ class Rule:
 
 def deeds(access: Access) -> tuple[str, ...]:
     """Return the words in a rule's ``do`` that mean what *access* does."""
-    protocol = access.protocol
-    return "*", access.action, protocol, f"{protocol}:{access.method}"
+    protocol, also = access.protocol, access.also
+    words = "*", access.action, protocol, f"{protocol}:{access.method}"
+    return (*words, also.partition(":")[0], also) if also else words

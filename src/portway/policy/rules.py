@@ -32,6 +32,7 @@ class Ruleset:
         "_index",
         "_methods",
         "groups",
+        "intercepts",
         "reads_macs",
         "reads_paths",
         "rules",
@@ -47,6 +48,7 @@ class Ruleset:
         self.rules = tuple(rules)
         self.zone = zone
         self.groups = frozenset(groups)
+        self.intercepts = any(rule.handling.intercept for rule in self.rules)
         self.reads_macs = any(rule.who.reads_macs for rule in self.rules)
         self.reads_paths = any(t.path for rule in self.rules for t in rule.to.all)
         self._methods = frozenset[str]().union(*(rule.do for rule in self.rules))
@@ -56,6 +58,12 @@ class Ruleset:
     def names_method(self, protocol: str, method: str) -> bool:
         """Say whether a rule names this very method."""
         return f"{protocol}:{method}" in self._methods
+
+    def names_port(self, verdict: Verdict, access: Access) -> bool:
+        """Say whether the rule that gave *verdict* names the port of *access*."""
+        at = verdict.rule, verdict.rule_at
+        by = next((rule for rule in self.rules if (rule.name, rule.where) == at), None)
+        return by is not None and by.to.name_port(access)
 
     def decide(self, access: Access, now: float, *, ours: bool = False) -> Verdict:
         """Answer *access* at *now*, in seconds since the epoch.

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from portway.chain import ChainPort
+from portway.datalegs import admits, connect_data, listen_for_data
 from portway.errors import ParentError, PeerError, ProtocolError, Refused
 from portway.exchange import Exchange
 from portway.gate import Gate
@@ -114,8 +115,8 @@ class DataPath:
     ) -> SocketStream:
         """Return the connection with the server. Raises PortwayError."""
         if isinstance(self._server, Endpoint):
-            return await exchange.connect_data(
-                self._server, source=source, seconds=seconds
+            return await connect_data(
+                exchange, self._server, source=source, seconds=seconds
             )
         return await self._server.accept()
 
@@ -300,7 +301,7 @@ class Agreement:
                 port = await exchange.way.listen(
                     exchange.services,
                     Endpoint(str(exchange.server), exchange.access.port),
-                    exchange.admits(self._ways.server_ports),
+                    admits(exchange, self._ways.server_ports),
                     source_for(settings),
                     settings.upstream.connect_timeout,
                 )
@@ -310,7 +311,8 @@ class Agreement:
             return port.endpoint, port
         own = self._upstream.stream.local_address
         told = settings.upstream.address or own
-        here = exchange.listen(
+        here = listen_for_data(
+            exchange,
             told if told == own or is_local(told) else wildcard(told),
             self._ways.server_ports,
         )
