@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 QUICK := tests/unit tests/property tests/docs
 # The matrix of real clients and servers takes longest, so it begins first.
 TESTS := tests/integration $(QUICK) tests/net tests/relay tests/ledger tests/app tests/accounts \
-         tests/session tests/sequences tests/resilience
+         tests/session tests/sequences tests/resilience tests/sftp
 FUZZ_SECONDS ?= 60
 
 .PHONY: run test test-quick bench lint fix docs fuzz netns clean
@@ -19,7 +19,7 @@ test: $(VENV)/.test ## everything; installs what the tests need, Debian packages
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS)
 
 test-quick: $(VENV)/.test ## what needs no other program, in under a minute
-	$(BIN)/python -m pytest -q -n 2 $(QUICK)
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow' --hypothesis-profile=quick $(QUICK)
 
 bench: $(VENV)/.test ## figures, beside other proxies; see bench/README.md
 	$(BIN)/python -m bench $(BENCH)

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "portway", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+# What `make test-quick` asks for, by name; tests that want more take a multiple.
+settings.register_profile("quick", settings.get_profile("portway"), max_examples=25)
 settings.load_profile("portway")
 
 SECONDS = 15.0  # less than a test's own timeout, whose signal uvloop does not heed

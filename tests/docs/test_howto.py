@@ -20,6 +20,7 @@ def commands() -> list[str]:
     return [line for block in BLOCKS.findall(text) for line in block.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)  # half a second for each of them, and more where all is busy
 def test_the_commands_do_what_the_page_says(tmp_path: Path) -> None:
     with ExitStack() as stack:

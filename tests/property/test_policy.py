@@ -121,7 +121,7 @@ def naive(rules: Ruleset, access: Access, now: float) -> Verdict | None:
     return None if any(rule and rule.allows for rule in possible) else verdict
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings().max_examples)
 @given(RULESETS, ACCESSES, TIMES)
 def test_the_index_decides_as_a_scan_does(
     rules: Ruleset, access: Access, now: float

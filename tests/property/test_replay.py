@@ -79,7 +79,7 @@ def near(base: Access, other: Access) -> tuple[Access, ...]:
 HOURS = st.integers(0, 7 * 24).map(lambda hour: MONDAY + hour * HOUR)
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 @given(RULESETS, ACCESSES, st.lists(ACCESSES, max_size=8), st.lists(HOURS, min_size=1))
 def test_remembering_changes_no_answer(
     rules: Ruleset, base: Access, others: list[Access], times: list[float]

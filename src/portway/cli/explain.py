@@ -8,35 +8,30 @@ it is now, on the machine that explains.
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
-from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
 
 import click
 
+from portway.cli.asking import read_access
 from portway.cli.common import config_option, json_option, print_json
 from portway.config.report import nearest
 from portway.config.schema import Configuration
 from portway.ledger.formats import shown as printable
-from portway.lines import shown
-from portway.model import Access, Action, Identity, IPAddress, Reason, Verdict
+from portway.model import Access, Identity, IPAddress, Reason, Verdict
 from portway.net.doors import LOOPBACK, Doors, is_local
 from portway.net.guard import fold, is_inside
 from portway.policy.clients import read_mac
-from portway.policy.compile import is_slip
 from portway.policy.explain import (
     Explanation,
     client_words,
     destination_words,
+    handling_words,
     limits_of,
     time_words,
 )
 from portway.policy.explain import explain as explain_access
-from portway.policy.rules import Ruleset
 from portway.prepare import prepare
-from portway.protocols.ftp.wire import resolve_path
-from portway.protocols.registry import PROTOCOLS
 from portway.users.directory import normal
 from portway.users.roster import account_groups, unreadable
 
@@ -48,8 +43,6 @@ GUARD = {
     "unresolved": "judged by the address that the name leads to; see --address",
     "": "none is named",
 }
-
-NAMING = "CONNECT"  # the method that names a server; LOGIN is another word for it
 
 
 def read_address(text: str) -> IPAddress:
@@ -139,7 +132,8 @@ def explain(  # noqa: PLR0913 - one for each word of the command line
         print_json(_object(explanation, access, now, guard))
         return 0
     moment = time_words(datetime.fromtimestamp(now, rules.zone))
-    what = f"{access.method} {access.protocol}://{destination_words(access)}"
+    scheme = access.scheme or access.protocol
+    what = f"{access.method} {scheme}://{destination_words(access)}"
     click.echo(printable(f"{client_words(access)} asks for {what} on {moment}"))
     for line in _lines(explanation, access, guard):
         click.echo(printable(line))
@@ -204,64 +198,6 @@ def read_time(text: str, zone: tzinfo | None) -> float:
     return local.timestamp()
 
 
-def read_access(
-    method: str, url: str, client: IPAddress, identity: Identity, rules: Ruleset
-) -> Access:
-    """Return the question that METHOD and URL are. Raises UsageError."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-        host = host if host.isascii() else host.encode("idna").decode()
-    except ValueError as error:
-        # it is not repeated: what was meant for a port may be a password
-        text = "URL is not a URL: write ftp://HOST/PATH, or ftp://HOST:PORT/PATH"
-        raise click.UsageError(text) from error
-    protocol = PROTOCOLS.get(parts.scheme)
-    if protocol is None or not host:
-        names = ", ".join(f"{name}://" for name in PROTOCOLS)
-        text = f"URL must begin with a protocol of this version, {names} and a host"
-        raise click.UsageError(text)
-    method, action = _read_method(protocol.name, method, rules)
-    raw = parts.path
-    raw += f"?{parts.query}" if parts.query else ""
-    raw += f"#{parts.fragment}" if parts.fragment else ""
-    path = shown(resolve_path(b"/", unquote_to_bytes(raw))) if raw else ""
-    address = _address_of(host)
-    return Access(
-        protocol=protocol.name,
-        client=client,
-        user=identity.user,
-        groups=identity.groups,
-        action=action,
-        method=method,
-        host=str(address or host.removesuffix(".")),
-        port=port or protocol.port,
-        address=address,
-        path="" if method == NAMING else path,
-    )
-
-
-def _address_of(host: str) -> IPAddress | None:
-    try:
-        return fold(ip_address(host))
-    except ValueError:
-        return None
-
-
-def _read_method(protocol: str, word: str, rules: Ruleset) -> tuple[str, Action]:
-    known = PROTOCOLS[protocol].methods
-    method = NAMING if word.upper() == "LOGIN" else word.upper()
-    if method in known:
-        return method, known[method]
-    if method == NAMING or rules.names_method(protocol, method):
-        return method, Action.CONNECT
-    near = [name for name in known if is_slip(method, name)]
-    near = near or get_close_matches(method, known, 1)
-    cure = f'did you mean "{near[0]}"?' if near else f"those are {' '.join(known)}"
-    text = f'{protocol} has no method "{word}" that rules are asked about'
-    raise click.UsageError(f"{text}; {cure}")
-
-
 def _lines(explanation: Explanation, access: Access, guard: str) -> Iterator[str]:
     verdict, other, host = explanation.verdict, explanation.if_inside, access.host
     if not explanation.certain:
@@ -299,6 +235,8 @@ def _verdict_lines(lead: str, verdict: Verdict, access: Access) -> Iterator[str]
     if verdict.allowed:
         for limit in limits_of(verdict, access):
             yield f"  limit: {limit}"
+        for words in handling_words(verdict.handling):
+            yield f"  handling: {words}"
 
 
 def _object(
@@ -339,4 +277,5 @@ def _verdict_object(verdict: Verdict, access: Access) -> dict[str, object]:
         "reaches_inside": verdict.reaches_inside,
         "group": verdict.group,
         "limits": limits_of(verdict, access) if verdict.allowed else (),
+        "handling": verdict.handling._asdict() if verdict.allowed else {},
     }

@@ -137,7 +137,7 @@ def _decode_headers(value: object, path: Path, report: Report) -> Headers | None
             read_text(text)
         except ValueError as error:
             report.wrong((*path, "set", name), str(error))
-    if not remove and not settings:
+    if not report.touches(path) and not remove and not settings:
         report.wrong(path, "changes nothing; leave it out")
     pairs = tuple((str(name), str(text)) for name, text in settings.items())
     return Headers(remove=tuple(map(str, remove)), set=pairs)

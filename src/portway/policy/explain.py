@@ -4,10 +4,11 @@ Not here: deciding. Invariant: what is explained is what `Ruleset.decide` answer
 words are made from the same comparisons.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from portway.model import Access, Reason, Verdict
+from portway.model import Access, Handling, Reason, Verdict
 from portway.net.guard import is_inside
 from portway.policy.clients import By, Client
 from portway.policy.limits import EACH, bounds, member
@@ -98,7 +99,8 @@ def _why(
         case Condition.WHO:
             return _why_not_them(rule, access)
         case Condition.DO:
-            what = f"{access.protocol}:{access.method}, which is {access.action},"
+            also = f" and {access.also}" if access.also else ""
+            what = f"{access.protocol}:{access.method}{also}, which is {access.action},"
             return f"{what} is not among {_list(sorted(rule.do))}"
         case Condition.WHEN if rule.when is not None:
             moment = datetime.fromtimestamp(now, rule.when.zone)
@@ -129,6 +131,22 @@ def limits_of(verdict: Verdict, access: Access) -> tuple[LimitWords, ...]:
         )
         for limit in verdict.limits
     )
+
+
+def handling_words(handling: Handling) -> Iterator[str]:
+    """Yield what a rule makes of what it allows, but for the usual."""
+    if handling.tunnel == "tls":
+        yield "tunnels carry TLS alone"
+    elif handling.tunnel == "blind":
+        yield "nobody looks into tunnels"
+    if handling.intercept:
+        yield "TLS in tunnels is opened"
+    if handling.headers is not None:
+        if handling.headers.remove:
+            yield f"takes out the fields {', '.join(handling.headers.remove)}"
+        if handling.headers.set:
+            names = ", ".join(name for name, _ in handling.headers.set)
+            yield f"sets the fields {names}"
 
 
 def _why_not_there(rule: Rule, access: Access, *, inside: bool) -> str:
@@ -191,7 +209,8 @@ def _describe(rule: Rule) -> str:
         for limit in rule.limits
     )
     text = f'"{rule.name}"{where}: {verb} {do} to {to}, for {who}{when}'
-    return f"{text}{limits}{because}"
+    handling = "".join(f"; {words}" for words in handling_words(rule.handling))
+    return f"{text}{limits}{handling}{because}"
 
 
 def _who(word: Client) -> str:

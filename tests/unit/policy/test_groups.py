@@ -100,6 +100,7 @@ def test_two_circles_are_two_problems() -> None:
     assert len(problems) == 2
 
 
+@pytest.mark.slow
 def test_a_long_chain_of_groups_is_no_trouble() -> None:
     chain = [group(f"g{n}", f"group:g{n + 1}") for n in range(1500)]
     found, problems = compiled(*chain, group("g1500", "user:bob"))

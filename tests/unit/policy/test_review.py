@@ -78,6 +78,7 @@ def test_a_rule_that_may_match(
     assert warnings(first, second) == []
 
 
+@pytest.mark.slow
 def test_ten_thousand_rules_are_reviewed_in_no_time() -> None:
     rules: list[dict[str, object]] = [
         {"who": f"10.0.{n >> 8}.{n & 255}"} for n in range(5000)
