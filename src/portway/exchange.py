@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from portway.chain import DIRECT, FROM_ANYWHERE, Way
 from portway.endings import ending_of
-from portway.errors import Refused
+from portway.errors import PortwayError, Refused
 from portway.judging import judge
 from portway.ledger.ids import new_id
 from portway.model import (
@@ -309,15 +309,22 @@ class Exchange:
         self._outcome = outcome
         self._ending.update(ending)
 
-    def close(self, error: BaseException | None = None) -> None:
+    def cut(self, by: str, error: PortwayError) -> None:
+        """Let the record say that *by* ended it, whatever comes of it now."""
+        words = {"reason": error.reason, "error": error.text, "side": error.side}
+        self.end(Outcome.CUT, **words, ended_by=by)
+
+    def close(self, error: BaseException | None = None, status: str = "") -> None:
         """Leave the record; only the first call does.
 
         *error* is what broke the exchange off, if anything did, and counts where
-        `end` has said nothing.
+        `end` has said nothing. *status* is what the client is told of it.
         """
         if self._closed:
             return
         self._closed = True
+        if status:
+            self._ending.setdefault("status", status)
         if error is not None and self._outcome is None:
             self._blame(error)
         if self._permit is not None:

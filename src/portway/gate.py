@@ -27,7 +27,6 @@ from portway.model import (
     Identity,
     IPAddress,
     Naming,
-    Outcome,
     Reason,
     Side,
 )
@@ -57,19 +56,20 @@ class Gate:
         "_count",
         "_current",
         "_cut_off",
-        "_draining",
         "_end",
         "_idle",
         "_mac",
         "_said",
-        "_taken",
         "_waiting",
         "address",
+        "draining",
         "identity",
         "moved",
         "parent",
         "since",
         "stream",
+        "taken",
+        "tells",
         "visitor",
     )
 
@@ -81,18 +81,20 @@ class Gate:
         self.visitor = Visitor(door, stream.peer, new_id(self.since))
         self.address = address
         self.identity: Identity = NOBODY
-        self._taken: Verified | None = None  # the login that stands
+        self.taken: Verified | None = None  # the login that stands
         self._said = NO_FACTS  # what each of its records tells of it
         self.parent: Parent | None = None  # through which servers are reached
         self.moved = (0, 0)  # bytes up and down, in the exchanges that are over
         self._end: Callable[[PortwayError], None] | None = None
+        # gives the status by which the client is told of an error
+        self.tells: Callable[[PortwayError], str] | None = None
         self._cut_off: tuple[str, PortwayError] | None = None
         self._current = current
         self._mac: str | None = None  # until a rule asks for it
         self.stream = stream
         self._count = 0
         self._busy = 0
-        self._draining = False
+        self.draining = False
         self._waiting = False
         self._idle = Deadline(self._idle_too_long)
 
@@ -118,7 +120,7 @@ class Gate:
                 unknown = gone and self.visitor.door.login == "required"
                 if found.verification is Verification.OK:
                     services.turnstile.succeeded(found.user)
-                    self._take(found)
+                    self.take(found)
                 elif found.verification is Verification.WRONG or unknown:
                     wait = self._login_failed(user)
         except Refused as refused:
@@ -140,25 +142,26 @@ class Gate:
         then a record is left, all further exchanges are refused, and the session
         should end. The groups of the identity follow those of the account.
         """
-        taken = self._taken
+        taken = self.taken
         if taken is None:
             return True
         renewed = await self.services.directory.renewed(taken)
-        if self._taken is not taken:
+        if self.taken is not taken:
             return True
         if renewed is None:
             self.leave(Refused(Reason.LOGIN), "LOGIN", taken.user)
             return False
         if renewed is not taken:
-            self._take(renewed)
+            self.take(renewed)
         return True
 
     def log_out(self) -> None:
         """Forget who the client is."""
-        self.identity, self._taken, self._said = NOBODY, None, NO_FACTS
+        self.identity, self.taken, self._said = NOBODY, None, NO_FACTS
 
-    def _take(self, login: Verified) -> None:
-        self._taken = login
+    def take(self, login: Verified) -> None:
+        """Let a login stand that was verified; `renew` says if it still counts."""
+        self.taken = login
         self.identity = Identity(login.user, "password", login.groups)
         said = {"login_source": login.source}
         if login.groups:
@@ -175,7 +178,15 @@ class Gate:
         exchange = self._exchange(Action.CONNECT, None, method)
         if user:
             exchange.note(claimed=user)
-        exchange.close(error)
+        self._refuse(exchange, error)
+
+    def _refuse(self, exchange: Exchange, error: BaseException) -> None:
+        """Leave the record of what was not allowed, or not possible."""
+        status = ""
+        if isinstance(error, PortwayError):
+            error.record = exchange.id
+            status = self.tells(error) if self.tells is not None else ""
+        exchange.close(error, status)
 
     async def knows(self, user: str) -> bool:
         """Say whether *user* may be an account. Raises Refused, with its record left.
@@ -241,8 +252,8 @@ class Gate:
             await exchange.judge()
         except BaseException as error:
             if self._cut_off is not None:
-                cut(exchange, *self._cut_off)
-            exchange.close(error)
+                exchange.cut(*self._cut_off)
+            self._refuse(exchange, error)
             raise
         exchange.services.live.add(exchange)
         self._busy += action is not Action.CONNECT
@@ -333,20 +344,28 @@ class Gate:
         Raises PeerError IDLE when they do not come, and Refused DRAIN when the
         gateway closes while nothing but this wait goes on.
         """
-        self._waiting = True
-        if self._draining:
-            self._drain_if_quiet()
-        if seconds is not None:
-            self._idle.set(seconds)
+        self.begin_wait(seconds)
         try:
             return await read
         finally:
-            self._idle.clear()
-            self._waiting = False
+            self.end_wait()
+
+    def begin_wait(self, seconds: float | None) -> None:
+        """Do as `wait_for` does, up to `end_wait`: one coroutine less that waits."""
+        self._waiting = True
+        if self.draining:
+            self._drain_if_quiet()
+        if seconds is not None:
+            self._idle.set(seconds)
+
+    def end_wait(self) -> None:
+        """The client has spoken."""
+        self._idle.clear()
+        self._waiting = False
 
     def drain(self) -> None:
         """End the session as soon as nothing moves in it."""
-        self._draining = True
+        self.draining = True
         self._drain_if_quiet()
 
     def on_end(self, end: Callable[[PortwayError], None]) -> None:
@@ -373,7 +392,7 @@ class Gate:
         up, down = self.moved
         self.moved = up + exchange.up.bytes, down + exchange.down.bytes
         self._busy -= exchange.access.action is not Action.CONNECT
-        if self._draining:
+        if self.draining:
             self._drain_if_quiet()
 
     def _drain_if_quiet(self) -> None:
@@ -382,14 +401,3 @@ class Gate:
 
     def _idle_too_long(self) -> None:
         self.stream.interrupt(PeerError(Side.CLIENT, "idle too long", Reason.IDLE))
-
-
-def cut(exchange: Exchange, by: str, error: PortwayError) -> None:
-    """Let the record say that *by* ended *exchange*, whatever comes of it now."""
-    exchange.end(
-        Outcome.CUT,
-        reason=error.reason,
-        error=error.text,
-        side=error.side,
-        ended_by=by,
-    )

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from portway.errors import PortwayError, Refused
 from portway.exchange import Exchange
-from portway.gate import Gate, cut
+from portway.gate import Gate
 from portway.judging import judge
 from portway.model import Reason, Verdict
 from portway.net.doors import is_local
@@ -128,5 +128,5 @@ def end(
     """End the session of *gate*, and those of its *exchanges* that go on."""
     for exchange in exchanges:
         if not exchange.closed:
-            cut(exchange, by, error)
+            exchange.cut(by, error)
     gate.cut_off(by, error)

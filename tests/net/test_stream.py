@@ -123,7 +123,7 @@ async def test_abort_is_a_reset_even_behind_bytes_that_were_not_taken() -> None:
 async def test_close_is_an_end_when_nothing_waits_unread() -> None:
     with Wire() as wire:
         await wire.stream.send(b"bye")
-        await wire.stream.aclose()
+        wire.stream.close()
         assert await wire.hear_all() == b"bye"
         assert wire.stream.closed
         wire.stream.close()

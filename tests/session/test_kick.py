@@ -15,7 +15,7 @@ from portway.admission import Admission
 from portway.config.schema import Limits, Rule
 from portway.control import Answer, Call, Item, LiveSession, Request, Status
 from portway.errors import PortwayError, Refused
-from portway.gate import Gate, cut
+from portway.gate import Gate
 from portway.model import (
     Access,
     Action,
@@ -353,7 +353,7 @@ async def test_a_recheck_asks_no_login_of_who_has_one() -> None:
 async def test_what_comes_after_a_cut_is_not_heard() -> None:
     with ground() as here:
         exchange = await here.gate.begin(Action.READ, SERVER)
-        cut(exchange, "admin", Refused(Reason.ADMIN))
+        exchange.cut("admin", Refused(Reason.ADMIN))
         exchange.end(Outcome.OK, status="226")
         exchange.close()
         [record] = here.shelf.records

@@ -10,6 +10,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from sys import intern
 from typing import TYPE_CHECKING, Protocol
 
 from portway.errors import PeerError, PortwayError
@@ -53,9 +54,6 @@ class Stream(Protocol):
 
     async def send_eof(self) -> None:
         """Tell the peer that nothing more comes; receiving goes on."""
-
-    async def aclose(self) -> None:
-        """Close, whatever happens; raises nothing."""
 
     def abort(self) -> None:
         """Close so that the peer sees something missing: a reset."""
@@ -222,16 +220,20 @@ class SocketStream:
 
     async def send(self, data: bytes | memoryview) -> None:
         """Send all of *data*; on failure some, all or none of it may have gone."""
+        sent = self.send_at_once(data)
+        if sent < len(data):
+            await self._send_rest(memoryview(data)[sent:], 0)
+
+    def send_at_once(self, data: bytes | memoryview) -> int:
+        """Send what can go without waiting; return how many bytes that was."""
         if self._poll.error is not None:
             raise self._poll.error
         try:
-            sent = self._sock.send(data)
+            return self._sock.send(data) if self.bare else 0
         except BlockingIOError:
-            sent = 0
+            return 0
         except OSError as error:
             raise self.failed(error) from error
-        if sent < len(data):
-            await self._send_rest(memoryview(data)[sent:], 0)
 
     async def send_urgent(self, data: bytes) -> None:
         """Send *data*, its last byte as TCP urgent data. For FTP's ABOR."""
@@ -270,15 +272,20 @@ class SocketStream:
         """Say whether the peer has ended, or broken, and nothing waits before that."""
         if self._poll.closed or self._poll.error is not None:
             return True
-        if self._unread:
-            return False
+        return not self._unread and self._peek() == b""
+
+    def is_quiet(self) -> bool:
+        """Say whether the peer is still there, and nothing that it sent waits."""
+        return not (self.has_ended() or self._unread) and self._peek() is None
+
+    def _peek(self) -> bytes | None:
         try:
-            return not self._sock.recv(1, socket.MSG_PEEK)
+            return self._sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
-            return False
-        except OSError as error:
-            self._poll.broken = error  # the socket tells it only once
-            return True
+            return None
+        except OSError as error:  # which the socket tells only once
+            self._poll.broken = error
+            return b""
 
     def resume(self) -> None:
         """Let calls go on after an interruption that has been dealt with."""
@@ -300,10 +307,6 @@ class SocketStream:
         finally:
             timer.cancel()
             self.close()
-
-    async def aclose(self) -> None:
-        """Close, whatever happens; raises nothing."""
-        self.close()
 
     def close(self) -> None:
         """Close at once. What was sent still goes out, unless bytes wait unread."""
@@ -383,7 +386,7 @@ def endpoint_of(name: object) -> Endpoint:
     host, port = name[0], name[1]
     if host.startswith("::ffff:") and "." in host:
         host = host[7:]
-    return Endpoint(host, port)
+    return Endpoint(intern(host), port)  # few of them, again and again
 
 
 def address_of(endpoint: Endpoint) -> IPAddress:

@@ -66,9 +66,9 @@ class Client:
         self._reader = LineReader(telnet=True)
         self._lines: list[Line] = []
         self._in_a_row = 0
-        self._slow = Deadline(self._does_not_read)
+        self._slow: Deadline | None = None  # while it does not take what we say
         self._sending = Turns()  # whoever reads a server tells us, too
-        self._urgent: list[Command] = []
+        self._urgent: tuple[Command, ...] = ()
         self._failure: PortwayError | None = None
         self._news: asyncio.Future[None] | None = None
 
@@ -78,9 +78,13 @@ class Client:
             await self._send(text)
 
     async def _send(self, text: bytes) -> None:
-        self._slow.set(self._idle)
-        await self.stream.send(text)
-        self._slow.clear()
+        sent = self.stream.send_at_once(text)
+        if sent == len(text):
+            return
+        self._slow = slow = Deadline(self._does_not_read)
+        slow.set(self._idle)
+        await self.stream.send(memoryview(text)[sent:])
+        slow.close()
 
     async def part(self, words: bytes) -> None:
         """Say the farewell *words*, if any, and close so that the client sees it."""
@@ -104,7 +108,8 @@ class Client:
 
     def close(self) -> None:
         """Drop the clock. The stream is its owner's to close."""
-        self._slow.close()
+        if self._slow is not None:
+            self._slow.close()
 
     # TLS. RFC 4217.
 
@@ -170,7 +175,11 @@ class Client:
 
     async def _read(self, idle: float | None) -> int:
         """Take in what comes; return how many bytes it was."""
-        data = await self._gate.wait_for(self.stream.receive(CHUNK), idle)
+        self._gate.begin_wait(idle)
+        try:
+            data = await self.stream.receive(CHUNK)
+        finally:
+            self._gate.end_wait()
         if not data:
             raise PeerError(Side.CLIENT, "the client closed the connection")
         self._lines += [
@@ -201,14 +210,16 @@ class Client:
                     await self._serve_urgent(urgent)
             listening.cancel()
         self._lines[:0] = self._urgent  # they came too late to be urgent
-        self._urgent = []
+        self._urgent = ()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
 
     async def _serve_urgent(self, urgent: Callable[[Command], Awaitable[None]]) -> None:
+        first, *rest = self._urgent
+        self._urgent = tuple(rest)
         try:
-            await urgent(self._urgent.pop(0))
+            await urgent(first)
         except PortwayError as error:  # bare, which a task group would not let it be
             self._failure = error
 
@@ -233,7 +244,7 @@ class Client:
                 others.append(line)
         if urgent:
             self._lines = others
-            self._urgent += urgent
+            self._urgent += tuple(urgent)
             self._wake()
 
     def _wake(self, *_: object) -> None:

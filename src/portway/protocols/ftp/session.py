@@ -46,7 +46,6 @@ class Session:
     """The dialogue with one client."""
 
     __slots__ = (
-        "_arrivals",
         "_client",
         "_clock",
         "_error",
@@ -69,7 +68,6 @@ class Session:
         protection = Protection(house.ways.settings, house.contexts)
         self._client = Client(stream, gate, house.ways.settings.idle, protection)
         self._tasks = asyncio.TaskGroup()
-        self._arrivals = Arrivals(house, gate, self._client, self._blamed, self._tasks)
         self._login = Login(
             self,
             house.methods,
@@ -113,7 +111,13 @@ class Session:
         try:
             await self._welcome()
             while True:
-                await self._serve_one()
+                armed = self._login.server.replay is Replay.ARMED
+                try:
+                    line = await self._client.next(REPLAY_AFTER if armed else None)
+                except TimeoutError:
+                    await self._login.server.run_replay()
+                else:
+                    await self._serve(line)
         except asyncio.CancelledError:
             if self._error is None or self._main is None:
                 raise
@@ -177,13 +181,7 @@ class Session:
 
     # Commands.
 
-    async def _serve_one(self) -> None:
-        armed = self._login.server.replay is Replay.ARMED
-        try:
-            line = await self._client.next(REPLAY_AFTER if armed else None)
-        except TimeoutError:
-            await self._login.server.run_replay()
-            return
+    async def _serve(self, line: Command | BadLine) -> None:
         self._bear_with(line)
         if line is BadLine.TOO_LONG:
             await self.tell(replies.LINE_TOO_LONG)
@@ -298,8 +296,11 @@ class Session:
 
     async def reach(self, target: Target) -> Greeting | None:
         """Connect to a server; None: the client was told why not."""
+        arrivals = Arrivals(
+            self._house, self._gate, self._client, self._blamed, self._tasks
+        )
         try:
-            arrival = await self._arrivals.reach(target)
+            arrival = await arrivals.reach(target)
         except Unreached as no:
             await self.tell(no.text)
             return None

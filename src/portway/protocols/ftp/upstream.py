@@ -149,12 +149,15 @@ class Upstream:
 
     async def _fill(self) -> None:
         """Take in what comes, however fast, without holding others up."""
-        data = await self.stream.receive(CHUNK)
+        if self._take_in(await self.stream.receive(CHUNK)):
+            await asyncio.sleep(0)
+
+    def _take_in(self, data: bytes) -> bool:
+        """Take the lines in that end in *data*; say whether more may be there."""
         if not data:
             raise PeerError(Side.SERVER, "the server closed the connection")
         self._lines.extend(self._reader.feed(data))
-        if len(data) == CHUNK:
-            await asyncio.sleep(0)
+        return len(data) == CHUNK
 
     async def pass_replies_on(self) -> None:
         """Read the server for as long as it lasts. Never returns.
@@ -165,7 +168,8 @@ class Upstream:
         while True:
             if self._lines:
                 await self._pass_lines_on()
-            await self._fill()
+            if self._take_in(await self.stream.receive(CHUNK)):
+                await asyncio.sleep(0)
 
     async def _pass_lines_on(self) -> None:
         out: list[bytes] = []
