@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import report
 from bench.bench import FAILURES, Bench
-from bench.peers import haproxy
+from bench.peers import doors, haproxy
 from bench.peers.install import ROOT, install_all
 from bench.peers.peer import Peer
 from bench.peers.portway import PORTWAY
@@ -25,6 +25,7 @@ from bench.results import Report
 from bench.scenarios import (
     bulk,
     decision,
+    download,
     growth,
     idle,
     ledger,
@@ -32,6 +33,9 @@ from bench.scenarios import (
     sessions,
     start,
     tls,
+    tunnel,
+    tunnels,
+    turns,
 )
 
 SCENARIOS: dict[str, Callable[[Bench], Report]] = {
@@ -40,6 +44,11 @@ SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "logins": sessions.measure_logins,
     "fetches": sessions.measure_fetches,
     "idle": idle.measure,
+    "http": turns.measure_gets,
+    "tunnel": tunnel.measure,
+    "socks": turns.measure_socks,
+    "tunnels": tunnels.measure,
+    "download": download.measure,
     "ledger": ledger.measure,
     "start": start.measure,
     "growth": growth.measure,
@@ -129,6 +138,7 @@ def main() -> int:
         bench = Bench(
             quick=chosen.quick,
             peers=peers,
+            only=frozenset(chosen.only or ()),
             folder=Path(folder),
             memory=Path(memory),
             rounds=chosen.rounds or (1 if chosen.quick else 3),
@@ -136,7 +146,8 @@ def main() -> int:
             seconds=1.0 if chosen.quick else 2.5,
         )
         reports, failures = _run(chosen, bench)
-    versions = {peer.name: peer.version() for peer in peers}
+    there = (*peers, *bench.among(doors.RIVALS))
+    versions = {peer.name: peer.version() for peer in there}
     setting = report.Setting(
         chosen.write or time.strftime("%Y-%m-%d"),
         report.machine(),

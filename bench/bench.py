@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.client import UnexpectedReplyError
-from bench.load import LoadError, hammer
+from bench.load import LoadError, Task, Visit, anew, hammer
 from bench.peers.peer import Peer
 from bench.peers.portway import PORTWAY
 from bench.processes import LOOPBACK, NotStartedError, Running, free_port, run
@@ -33,10 +33,14 @@ def target_user(port: int) -> str:
 
 @dataclass(slots=True)
 class Bench:
-    """One run. *folder* is on a disk, *memory* in memory where there is room."""
+    """One run. *folder* is on a disk, *memory* in memory where there is room.
+
+    *peers* are FTP proxies; *only* are the names that were chosen, or none for all.
+    """
 
     quick: bool
     peers: tuple[Peer, ...]
+    only: frozenset[str]
     folder: Path
     memory: Path
     rounds: int
@@ -58,12 +62,19 @@ class Bench:
         with run(peer.command(folder, port), port, folder) as running:
             yield running
 
+    def among(self, peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
+        """Return those of *peers* that are there and were not left out."""
+        chosen = [peer for peer in peers if not self.only or peer.program in self.only]
+        return tuple(peer for peer in chosen if peer.version())
+
     @contextlib.contextmanager
-    def all_running(self, report: Report) -> Iterator[dict[str, Running]]:
-        """Hold all peers running, by name; who does not start is noted."""
+    def all_running(
+        self, report: Report, peers: tuple[Peer, ...]
+    ) -> Iterator[dict[str, Running]]:
+        """Hold all *peers* running, by name; who does not start is noted."""
         with contextlib.ExitStack() as stack:
             found: dict[str, Running] = {}
-            for peer in self.peers:
+            for peer in peers:
                 try:
                     running = stack.enter_context(self.running(peer))
                 except FAILURES as error:
@@ -72,24 +83,49 @@ class Bench:
                     found[peer.name] = running
             yield found
 
+    def in_turns(
+        self,
+        report: Report,
+        running: dict[str, Running],
+        measure: Callable[[str, Running], None],
+    ) -> None:
+        """Measure all, round by round; who fails once is left out from then on."""
+        for _ in range(self.rounds):
+            for name, one in list(running.items()):
+                try:
+                    measure(name, one)
+                except FAILURES as error:
+                    self.failed(name, report, error)
+                    del running[name]
+
     def failed(self, name: str, report: Report, error: Exception) -> None:
         """Note that a rival failed; raise *error* if it was Portway."""
-        if name == PORTWAY.name:
+        if name.startswith(PORTWAY.name):
             raise error
         say(f"{name}: {error}")
         report.notes.append(f"{name} was left out: {error}")
 
     def session_cost(
-        self, running: Running, task: Callable[[int, str], None], server: int
+        self, running: Running, task: Task, server: int
     ) -> tuple[float, float]:
-        """Return CPU milliseconds a session, and sessions a second.
+        """Return CPU milliseconds an FTP session, and sessions a second.
 
         Raises LoadError.
         """
-        user = target_user(server)
+        cost, speed = self.turn_cost(running, anew(task), target_user(server))
+        return cost * 1000, speed
+
+    def turn_cost(
+        self, running: Running, visit: Visit, target: str
+    ) -> tuple[float, float]:
+        """Return CPU seconds of the proxy a turn of *visit*, and turns a second.
+
+        Raises LoadError.
+        """
+        seconds = self.seconds
         before = running.settled_cpu()
-        count = hammer(task, running.port, user, clients=CLIENTS, seconds=self.seconds)
+        count = hammer(visit, running.port, target, clients=CLIENTS, seconds=seconds)
         if not count:
-            raise LoadError("no session was served")
+            raise LoadError("nothing was served")
         spent = running.settled_cpu() - before
-        return spent * 1000 / count, count / self.seconds
+        return spent / count, count / seconds

@@ -8,11 +8,15 @@ import contextlib
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection
 
 from bench.client import Session, UnexpectedReplyError
 
 Task = Callable[[int, str], None]
+"""One session with the proxy on a port, to the target that a text names."""
+Visit = Callable[[int, str], contextlib.AbstractContextManager[Callable[[], None]]]
+"""A connection that is kept: it gives what is done again and again."""
 BATCH = 32
 _CONTEXT = multiprocessing.get_context("fork")
 
@@ -21,20 +25,35 @@ class LoadError(Exception):
     """A client could not do its work; the text says why."""
 
 
-def _client(pipe: Connection, task: Task, port: int, user: str, until: float) -> None:
+def anew(task: Task) -> Visit:
+    """Return a visit that keeps nothing: each time is a session of its own."""
+
+    @contextlib.contextmanager
+    def visit(port: int, target: str) -> Iterator[Callable[[], None]]:
+        yield partial(task, port, target)
+
+    return visit
+
+
+def _client(
+    pipe: Connection, visit: Visit, port: int, target: str, until: float
+) -> None:
     done = 0
     try:
-        while time.monotonic() < until:
-            task(port, user)
-            done += 1
+        with visit(port, target) as turn:
+            while time.monotonic() < until:
+                turn()
+                done += 1
     except (OSError, UnexpectedReplyError) as error:
         pipe.send(str(error) or type(error).__name__)
     else:
         pipe.send(done)
 
 
-def hammer(task: Task, port: int, user: str, *, clients: int, seconds: float) -> int:
-    """Let *clients* repeat *task* for *seconds*; return how many sessions they made.
+def hammer(
+    visit: Visit, port: int, target: str, *, clients: int, seconds: float
+) -> int:
+    """Let *clients* make a *visit* of *seconds*; return how many turns they had.
 
     Raises LoadError.
     """
@@ -44,7 +63,7 @@ def hammer(task: Task, port: int, user: str, *, clients: int, seconds: float) ->
     for _ in range(clients):
         ours, theirs = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(
-            target=_client, args=(theirs, task, port, user, until)
+            target=_client, args=(theirs, visit, port, target, until)
         )
         process.start()
         theirs.close()

@@ -6,6 +6,7 @@ here, with all its children, by process ids that were seen to descend from it.
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import socket
@@ -153,6 +154,25 @@ class Running:
                 if line.startswith("Pss:"):
                     total += int(line.split()[1]) * 1024
         return total
+
+    def peak(self) -> int:
+        """Return the most memory each process held since `forget_peak`, added up.
+
+        In bytes of resident set: what processes share is counted for each.
+        """
+        total = 0
+        for pid in tree(self.pid):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+                found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+                total += int(found[1]) * 1024 if found else 0
+        return total
+
+    def forget_peak(self) -> None:
+        """Let `peak` count from now on. proc_pid_clear_refs(5)."""
+        for pid in tree(self.pid):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
 
     def ended(self) -> bool:
         """Say whether the program ended by itself."""

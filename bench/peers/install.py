@@ -23,6 +23,9 @@ PACKAGES = {
     "mod_proxy": ("proftpd-core", "proftpd-mod-crypto", "proftpd-mod-proxy"),
     "squid": ("squid",),
     "haproxy": ("haproxy",),
+    "tinyproxy": ("tinyproxy-bin",),
+    "dante": ("dante-server",),
+    "microsocks": ("microsocks",),
 }
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from bench.peers.install import FOLDER
 from bench.processes import Command
 
+BY = " by "
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -25,6 +27,11 @@ class Peer:
     command: Callable[[Path, int], Command]
     version: Callable[[], str]
     idle: int
+
+    @property
+    def program(self) -> str:
+        """The name without its door: ``Squid`` of ``Squid by CONNECT``."""
+        return self.name.partition(BY)[0]
 
 
 def binary(name: str, path: str) -> Path:

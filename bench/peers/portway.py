@@ -1,8 +1,9 @@
 """Portway itself, with its policy and its ledger on.
 
 Not here: anything it is made of; it is a process like the rivals. Invariant: its
-configuration differs between scenarios only in the number of rules, of domains in a
-list that the first of them names, and in what it is told of the server's side.
+configuration differs between scenarios only in the door's protocol, the number of
+rules, of domains in a list that the first of them names, and in what it is told of the
+server's side.
 """
 
 import importlib.metadata
@@ -55,28 +56,31 @@ def command(
     rules: int = 10,
     domains: int | None = None,
     *,
+    protocol: str = "ftp",
     upstream: str = "",
 ) -> Command:
     """Write a configuration with so many *rules*, and return what to start.
 
     *upstream* are the keys of the server's side.
     """
+    ports = "" if protocol == "ftp" else 'ports = ["*"]\n'
     configuration = folder / FILE
     configuration.write_text(
         f"""[gateway]
 state = "{state(folder)}"
 
-[listen.ftp]
-protocol = "ftp"
+[listen.bench]
+protocol = "{protocol}"
 address = "{LOOPBACK}:{port}"
-
-[listen.ftp.upstream]
+{ports}
+[listen.bench.upstream]
 {upstream}
 {_list(folder, domains)}
 {_rules(rules)}""",
         encoding="utf-8",
     )
-    return Command((str(PROGRAM), "serve", "-c", str(configuration)))
+    hello = b"220" if protocol == "ftp" else b""
+    return Command((str(PROGRAM), "serve", "-c", str(configuration)), hello=hello)
 
 
 def state(folder: Path) -> Path:

@@ -1,8 +1,8 @@
-"""The rivals: SUSE ftp-proxy, mod_proxy, Squid, and 3proxy where its binary is given.
+"""The FTP rivals: SUSE ftp-proxy, mod_proxy, Squid, and 3proxy if its binary is given.
 
-Not here: fetching them (install.py). Invariant: each is set up to its advantage where
-a default would hinder it (connections a minute, open files), and otherwise as Debian
-has it, with its log written to a file.
+Not here: fetching them (install.py), and those by other doors (doors.py). Invariant:
+each is set up to its advantage where a default would hinder it (connections a minute,
+open files), and otherwise as Debian has it, with its log written to a file.
 """
 
 import grp
@@ -19,7 +19,8 @@ from bench.processes import LOOPBACK, Command
 NOBODY = "nobody"
 
 
-def _give(folder: Path, user: str) -> None:
+def give(folder: Path, user: str) -> None:
+    """Let *user* write to *folder*, for when the program is no longer root."""
     if os.geteuid() == 0:
         os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
 
@@ -53,7 +54,7 @@ PidFile {folder}/ftp-proxy.pid
 def _mod_proxy(folder: Path, port: int) -> Command:
     tables = folder / "tables"
     tables.mkdir(mode=0o700)
-    _give(tables, NOBODY)
+    give(tables, NOBODY)
     configuration = folder / "proftpd.conf"
     modules = binary("mod_proxy", "usr/lib/proftpd")
     # Reverse lookups and the login delay would be measured instead of the proxy;
@@ -101,12 +102,13 @@ def _mod_proxy_version() -> str:
     return module and f"{module} (proftpd {version('mod_proxy', 'proftpd-core')})"
 
 
-def _squid(folder: Path, port: int) -> Command:
+def squid(folder: Path, port: int, key: str = "ftp_port") -> Command:
+    """Return what starts Squid; *key* is its word for the door."""
     share = binary("squid", "usr/share/squid")
     configuration = folder / "squid.conf"
-    _give(folder, NOBODY)
+    give(folder, NOBODY)
     configuration.write_text(
-        f"""ftp_port {LOOPBACK}:{port}
+        f"""{key} {LOOPBACK}:{port}
 http_access allow localhost
 http_access deny all
 cache deny all
@@ -131,25 +133,28 @@ visible_hostname bench
     )
     program = str(binary("squid", "usr/sbin/squid"))
     words = (program, "-N", "-f", str(configuration))
-    return Command(words, libraries("squid"))
+    hello = b"220" if key == "ftp_port" else b""
+    return Command(words, libraries("squid"), hello=hello)
 
 
 def _three_binary() -> str:
     return os.environ.get("THREEPROXY", "")
 
 
-def _three(folder: Path, port: int) -> Command:
+def three(folder: Path, port: int, service: str = "ftppr") -> Command:
+    """Return what starts 3proxy; *service* is its word for the door."""
     configuration = folder / "3proxy.cfg"
     configuration.write_text(
-        f"""maxconn 2000
+        f"""maxconn 4096
 log {folder}/3proxy.log
 auth none
 allow *
-ftppr -p{port} -i{LOOPBACK}
+{service} -p{port} -i{LOOPBACK}
 """,
         encoding="utf-8",
     )
-    return Command((_three_binary(), str(configuration)))
+    hello = b"220" if service == "ftppr" else b""
+    return Command((_three_binary(), str(configuration)), hello=hello)
 
 
 def _three_version() -> str:
@@ -160,7 +165,7 @@ SUSE = Peer(
     "SUSE ftp-proxy", _suse, partial(version, "ftp-proxy", "ftp-proxy"), idle=200
 )
 MOD_PROXY = Peer("mod_proxy", _mod_proxy, _mod_proxy_version, idle=40)
-SQUID = Peer("Squid", _squid, partial(version, "squid", "squid"), idle=1000)
-THREE = Peer("3proxy", _three, _three_version, idle=1000)
+SQUID = Peer("Squid", squid, partial(version, "squid", "squid"), idle=1000)
+THREE = Peer("3proxy", three, _three_version, idle=1000)
 
 RIVALS = (MOD_PROXY, THREE, SUSE, SQUID)

@@ -1,4 +1,4 @@
-"""The servers behind the proxies: vsftpd for bulk, our own for sessions.
+"""The servers behind the proxies: vsftpd for bulk over FTP, our own for all else.
 
 Not here: the proxies. Invariant: files lie in memory where there is room, so that no
 disk decides who is fast.
@@ -8,7 +8,7 @@ import os
 import pwd
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,11 +96,25 @@ def vsftpd(
         (files / "big").unlink()  # memory that the next one needs
 
 
+def load_server(folder: Path) -> AbstractContextManager[Running]:
+    """Run our own fast FTP server, which takes every login and costs little."""
+    return _own("bench.server", folder, b"220")
+
+
+def origin(folder: Path) -> AbstractContextManager[Running]:
+    """Run our own fast HTTP server, which also echoes what is no request."""
+    return _own("bench.origin", folder, b"")
+
+
+def byte_server(folder: Path) -> AbstractContextManager[Running]:
+    """Run our own server that gives and takes bytes, in clear."""
+    return _own("bench.bytes", folder, b"")
+
+
 @contextmanager
-def load_server(folder: Path) -> Iterator[Running]:
-    """Run our own fast server, which takes every login and costs little."""
+def _own(module: str, folder: Path, hello: bytes) -> Iterator[Running]:
     port = free_port()
-    words = (sys.executable, "-m", "bench.server", str(port))
-    command = Command(words, {"PYTHONPATH": str(ROOT)})
+    words = (sys.executable, "-m", module, str(port))
+    command = Command(words, {"PYTHONPATH": str(ROOT)}, hello)
     with run(command, port, folder) as running:
         yield running

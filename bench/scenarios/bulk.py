@@ -26,7 +26,7 @@ def measure(bench: Bench) -> Report:
     files = bench.new_folder(memory=True)
     with (
         vsftpd(bench.new_folder(), files, bench.size) as server,
-        bench.all_running(report) as peers,
+        bench.all_running(report, bench.peers) as peers,
     ):
         for _ in range(bench.rounds):
             _measure_one(bench, samples, server, NONE, server.running)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bench.bench import CLIENTS, Bench, say, target_user
 from bench.client import Session
-from bench.load import LoadError, hammer
+from bench.load import LoadError, anew, hammer
 from bench.peers import portway
 from bench.peers.install import ROOT
 from bench.peers.servers import load_server
@@ -106,8 +106,9 @@ def _turn(
 ) -> tuple[int, float]:
     before, began = running.thread_cpu(), time.monotonic()
     user = target_user(server)
-    task = TASKS[name]
-    bursts = hammer(task, running.port, user, clients=CLIENTS, seconds=bench.seconds)
+    visit = anew(TASKS[name])
+    seconds = bench.seconds
+    bursts = hammer(visit, running.port, user, clients=CLIENTS, seconds=seconds)
     took = time.monotonic() - began
     spent = running.thread_cpu() - before
     count = bursts * BURST

@@ -4,37 +4,34 @@ Not here: sessions that last (idle.py). Invariant: what counts is the proxy's CP
 session; how many a second there were says more about clients and server.
 """
 
-from collections.abc import Callable
-
-from bench.bench import CLIENTS, FAILURES, Bench, say
+from bench.bench import CLIENTS, Bench, say
 from bench.client import login_and_fetch, login_only
+from bench.load import Task
 from bench.peers.portway import PORTWAY
 from bench.peers.rivals import SQUID, THREE
 from bench.peers.servers import load_server
+from bench.processes import Running
 from bench.results import Report, Samples, Target, ratio
 
 COST = "CPU ms"
 SPEED = "sessions/s"
 
 
-def _measure(bench: Bench, title: str, task: Callable[[int, str], None]) -> Report:
+def _measure(bench: Bench, title: str, task: Task) -> Report:
     report = Report(title, (COST, SPEED))
     samples = Samples()
     with (
         load_server(bench.new_folder()) as server,
-        bench.all_running(report) as peers,
+        bench.all_running(report, bench.peers) as peers,
     ):
-        for _ in range(bench.rounds):
-            for name, running in list(peers.items()):
-                say(f"{name}: {CLIENTS} clients, {bench.seconds:g} s")
-                try:
-                    cost, speed = bench.session_cost(running, task, server.port)
-                except FAILURES as error:
-                    bench.failed(name, report, error)
-                    del peers[name]
-                else:
-                    samples.add(name, COST, cost)
-                    samples.add(name, SPEED, speed)
+
+        def measure(name: str, running: Running) -> None:
+            say(f"{name}: {CLIENTS} clients, {bench.seconds:g} s")
+            cost, speed = bench.session_cost(running, task, server.port)
+            samples.add(name, COST, cost)
+            samples.add(name, SPEED, speed)
+
+        bench.in_turns(report, peers, measure)
     for peer in bench.peers:
         figures = (samples.get(peer.name, COST), samples.get(peer.name, SPEED))
         if any(figures):
@@ -43,7 +40,7 @@ def _measure(bench: Bench, title: str, task: Callable[[int, str], None]) -> Repo
     return report
 
 
-def _targets(samples: Samples, task: Callable[[int, str], None]) -> list[Target]:
+def _targets(samples: Samples, task: Task) -> list[Target]:
     number, what, bound = "P2", "login", 1.0
     if task is login_and_fetch:
         number, what, bound = "P3", "login and download", 0.8

@@ -29,11 +29,14 @@ from portway.ledger.live import Live
 from portway.ledger.retention import retention_of
 from portway.ledger.writer import Writer
 from portway.listeners import Listeners
+from portway.model import Endpoint
 from portway.net.doors import Doors
+from portway.net.idle import Idle
 from portway.net.linger import close_lingering
 from portway.net.resolve import SystemResolver
 from portway.net.systemd import notify, take_sockets
 from portway.prepare import Prepared, prepare
+from portway.privileges import become, keep_no_cores
 from portway.protocols.registry import HANDSHAKES
 from portway.relay.counters import NAME as QUOTAS
 from portway.relay.counters import Counters
@@ -59,6 +62,7 @@ def serve(path: Path | None, loop: str = "auto") -> int:
     *path* None is the embedded default. *loop* is auto, asyncio or uvloop. Raises
     ConfigurationError; OSError for what the system refuses.
     """
+    keep_no_cores()
     prepared = prepare(path, accounts=account_names)
     with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
         return runner.run(Gateway(path, prepared).run())
@@ -90,6 +94,7 @@ class Gateway:
         self._admission = Admission(possible(configuration.limits))
         self._resolver = SystemResolver()
         self._pipes = Pipes()
+        self._idle = Idle()
         clock = time.time  # noqa: TID251 - this is where clocks come from
         self._limiter = Limiter(
             clock,
@@ -127,6 +132,9 @@ class Gateway:
             clock=time.time,  # noqa: TID251 - this is where clocks come from
             handshakes=HANDSHAKES,
             farms=prepared.farms,
+            idle=self._idle,
+            contact=prepared.configuration.gateway.contact,
+            places=places_of(prepared.configuration),
         )
 
     async def run(self) -> int:
@@ -180,8 +188,7 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, reload)
-        if os.geteuid() == 0 and not self._listeners.only_loopback:
-            log.warning("gateway.root", extra={"cure": "run it as a user of its own"})
+        self._lay_down_root()
         for endpoint, door in self._listeners.doors():
             say(f"{door.protocol} listens on {endpoint} (listen.{door.listener})")
         # What lives as long as the gateway need not be looked at again and again, and
@@ -191,6 +198,17 @@ class Gateway:
         gc.set_threshold(YOUNG, 20, 50)
         say("ready")
         notify("READY=1", os.environ)
+
+    def _lay_down_root(self) -> None:
+        """Go on as `gateway.user`, if root has started us. Raises OSError."""
+        user = self._configuration.gateway.user
+        if os.geteuid() != 0:
+            return
+        if user:
+            become(user, self._state)
+        elif not self._listeners.only_loopback:
+            cure = "name a user to go on as: gateway.user"
+            log.warning("gateway.root", extra={"cure": cure})
 
     def _open(self, prepared: Prepared, services: Services, sessions: Sessions) -> None:
         """Open what *prepared* listens on and swap *services* in, or neither.
@@ -271,6 +289,8 @@ class Gateway:
         ledger, known = configuration.ledger, self._configuration.ledger
         moved = {
             "gateway.state": Path(configuration.gateway.state) != self._state,
+            "gateway.user": configuration.gateway.user
+            != self._configuration.gateway.user,
             "ledger.store": ledger.store != known.store,
             "ledger.password": ledger.password != known.password,
         }
@@ -315,12 +335,23 @@ class Gateway:
 
     async def _close(self) -> None:
         close_lingering()
+        self._idle.close()
         self._listeners.close_given()
         await asyncio.to_thread(self._writer.close, WRITE_OUT_TIME)
         await asyncio.to_thread(self._limiter.close)
         self._directories.close()
         self._resolver.close()
         self._pipes.close()
+
+
+def places_of(configuration: Configuration) -> dict[str, tuple[Endpoint, ...]]:
+    """Return where clients find each protocol, as it is configured."""
+    found: dict[str, tuple[Endpoint, ...]] = {}
+    for listener in configuration.listeners:
+        if listener.mode == "forward":
+            known = found.get(listener.protocol, ())
+            found[listener.protocol] = (*known, *listener.address)
+    return found
 
 
 def say(line: str) -> None:

@@ -11,10 +11,11 @@ from portway.model import Reason, Side, Verdict
 
 
 class PortwayError(Exception):
-    """The root of what is raised on purpose."""
+    """The root of what is raised on purpose; *record* is the id of what it has left."""
 
     def __init__(self, side: Side, reason: Reason, text: str) -> None:
         super().__init__(text)
+        self.record = ""
         self.side = side
         self.reason = reason
         self.text = text

@@ -36,6 +36,7 @@ from portway.services import Services, Visitor
 
 Target = tuple[str, int, IPAddress | None]
 NOWHERE: Target = ("", 0, None)
+BY_LISTENER = "ASSOCIATE"  # whether a client may send datagrams; where to, rules say
 
 
 def target_of(destination: Endpoint) -> Target:
@@ -182,10 +183,15 @@ class Exchange:
             self._permit.release()
             self._permit = None
 
-    def decide(self, access: Access) -> Verdict:
-        """Ask the rules of the beginning about *access*. Raises NeedsAddress."""
-        services = self.services
-        judging = services.rules, services.doors, access, self._start, self._is_ours
+    def decide(self, access: Access, now: float | None = None) -> Verdict:
+        """Ask the rules of the beginning about *access*, then or *now*.
+
+        Raises NeedsAddress.
+        """
+        if access.method == BY_LISTENER:
+            return Verdict(allowed=True)
+        services, moment = self.services, self._start if now is None else now
+        judging = services.rules, services.doors, access, moment, self._is_ours
         return judge(*judging, by_name=self.way.by_name)
 
     def _is_ours(self, address: IPAddress) -> bool:
@@ -232,7 +238,8 @@ class Exchange:
         for permitted, verdict in self._addresses or ():
             if permitted == address and verdict is not self.verdict:
                 self._judged_anew(verdict)
-        self.access = replace(self.access, address=address)
+        if address != self.access.address:
+            self.access = replace(self.access, address=address)
         self._source = source
 
     async def connect(
@@ -314,17 +321,19 @@ class Exchange:
         words = {"reason": error.reason, "error": error.text, "side": error.side}
         self.end(Outcome.CUT, **words, ended_by=by)
 
-    def close(self, error: BaseException | None = None, status: str = "") -> None:
+    def told(self, status: str) -> None:
+        """Take note of the *status* that the client gets."""
+        self._ending.setdefault("status", status)
+
+    def close(self, error: BaseException | None = None) -> None:
         """Leave the record; only the first call does.
 
         *error* is what broke the exchange off, if anything did, and counts where
-        `end` has said nothing. *status* is what the client is told of it.
+        `end` has said nothing.
         """
         if self._closed:
             return
         self._closed = True
-        if status:
-            self._ending.setdefault("status", status)
         if error is not None and self._outcome is None:
             self._blame(error)
         if self._permit is not None:

@@ -182,11 +182,11 @@ class Gate:
 
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:
         """Leave the record of what was not allowed, or not possible."""
-        status = ""
         if isinstance(error, PortwayError):
             error.record = exchange.id
-            status = self.tells(error) if self.tells is not None else ""
-        exchange.close(error, status)
+            if self.tells is not None:
+                exchange.told(self.tells(error))
+        exchange.close(error)
 
     async def knows(self, user: str) -> bool:
         """Say whether *user* may be an account. Raises Refused, with its record left.
@@ -270,7 +270,7 @@ class Gate:
     ) -> Exchange:
         host, port, address = target or NOWHERE
         access = Access(
-            protocol=naming.protocol or self.visitor.door.protocol,
+            protocol=naming.protocol or self.visitor.door.speaks,
             client=self.address,
             user=self.identity.user,
             action=action,

@@ -14,8 +14,8 @@ from portway.model import Endpoint
 from portway.net.capture import RightLackingError, take_any_address
 from portway.net.contexts import TlsContexts
 from portway.net.doors import Doors
+from portway.net.ends import address_of, endpoint_of
 from portway.net.listen import bind
-from portway.net.stream import address_of, endpoint_of
 from portway.protocols.registry import PROTOCOLS
 from portway.services import Door
 from portway.sessions import Entrance, Sessions

@@ -25,6 +25,7 @@ from portway.policy.lists import NamedList
 from portway.policy.openness import open_rule
 from portway.policy.routes import Farms, farms_of
 from portway.policy.rules import Ruleset
+from portway.privileges import account_of
 from portway.protocols.ftp.unasked import UNASKED
 from portway.protocols.registry import METHODS, PROTOCOLS, SETTINGS
 from portway.users.inspection import inspect
@@ -66,7 +67,7 @@ def prepare(
     rules, more = _compile(configuration, lists, accounts)
     contexts, bad = _contexts(configuration)
     farms, lost = _farms(configuration)
-    unfit = (*inspect(configuration), *bad, *lost)
+    unfit = (*inspect(configuration), *bad, *lost, *_no_such_user(configuration))
     if not (problems or unread or more):  # what is wrong might be what limits
         unfit = (*_open_doors(configuration, rules), *unfit)
     if problems or unread or more or unfit:
@@ -140,6 +141,16 @@ def _farms(
             if farms is not None:
                 made[listener.name] = farms
     return made, _located(configuration, found)
+
+
+def _no_such_user(configuration: Configuration) -> tuple[Problem, ...]:
+    """Return what is wrong with whom the gateway is to go on as."""
+    if configuration.gateway.user:
+        try:
+            account_of(configuration.gateway.user)
+        except ValueError as error:
+            return _located(configuration, [(("gateway", "user"), str(error))])
+    return ()
 
 
 def _at(listener: Listener, wrong: Wrong) -> KeyPath:

@@ -12,6 +12,7 @@ from portway.ledger.live import Live
 from portway.ledger.sink import Sink
 from portway.model import Access, Endpoint, IPAddress
 from portway.net.doors import Doors
+from portway.net.idle import Idle
 from portway.net.parent import Handshake
 from portway.net.resolve import Resolver
 from portway.policy.match import Networks
@@ -33,6 +34,7 @@ class Services:
 
     *clock* gives seconds since the epoch. *handshakes* has, for each kind of parent,
     how it is spoken to, *farms* the servers of each reverse door, by its name.
+    *contact* is whom clients may ask, *places* where our doors are, by their protocol.
     """
 
     rules: Ruleset
@@ -47,6 +49,9 @@ class Services:
     turnstile: Turnstile = field(default_factory=Turnstile)
     handshakes: Mapping[str, Handshake] = field(default_factory=dict)
     farms: Mapping[str, Farms] = field(default_factory=dict)
+    idle: Idle = field(default_factory=Idle)
+    contact: str = ""
+    places: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
 
 
 class Current:
@@ -64,7 +69,8 @@ class Door:
 
     *captures*: clients come to it with connections to addresses that are not ours.
     *login* says whether they log in to the gateway: none, optional or required. *at*
-    is where the listener is, of all that it may have.
+    is where the listener is, of all that it may have. *spoken* is what a client speaks
+    at a door of several protocols.
     """
 
     listener: str
@@ -74,6 +80,12 @@ class Door:
     captures: bool = False
     login: str = "none"
     at: Endpoint | None = None
+    spoken: str = ""
+
+    @property
+    def speaks(self) -> str:
+        """What its client speaks there."""
+        return self.spoken or self.protocol
 
     def url(self, access: Access) -> str:
         """Return the URL of what *access* asks for."""

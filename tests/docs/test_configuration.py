@@ -35,6 +35,8 @@ from portway.protocols.ftp.settings import (
     FtpSettings,
     Upstream,
 )
+from portway.protocols.socks.settings import SocksSettings
+from portway.protocols.socks.settings import Upstream as SocksUpstream
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "configuration.md"
@@ -60,6 +62,8 @@ TABLES = {
     "[listen.NAME.health]": keys(Health),
     "[[listen.NAME.route]]": keys(Route),
     "[listen.NAME.upstream]": keys(Upstream),
+    "[listen.NAME], socks": keys(SocksSettings, but=frozenset({"upstream"})),
+    "[listen.NAME.upstream], socks": keys(SocksUpstream),
     "[list.NAME]": keys(ListFile, but=frozenset({"name", "where"})),
     "[login]": keys(Logins, but=frozenset({"htpasswd", "ldap", "radius", "pam"})),
     "[login.htpasswd]": keys(Htpasswd),
@@ -143,7 +147,7 @@ def choices_of(field: FieldInfo) -> tuple[str, ...]:
     if field.name == "mode":
         return ("forward", "transparent", "reverse")
     if field.name == "protocol" and field.type is str:  # a listener's
-        return ("ftp",)
+        return ("ftp", "http", "socks", "auto")
     return tuple(getattr(field.type, "__args__", ()))
 
 

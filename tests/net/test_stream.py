@@ -11,7 +11,8 @@ from tests.wires import Wire, send_until_it_fails, some_turns, tcp_pair
 
 from portway.errors import PeerError, Refused
 from portway.model import Endpoint, Reason, Side
-from portway.net.stream import SocketStream, address_of, endpoint_of
+from portway.net.ends import address_of, endpoint_of
+from portway.net.stream import SocketStream
 
 
 async def test_bytes_come_as_they_were_sent_in_whatever_pieces() -> None:

@@ -17,7 +17,7 @@ ANY = "*"  # a table's free name, or a place in a list
 # The tables and keys, whatever their value.
 _KEYS: dict[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"ca", "dashboard", "filter"}),
-    ("gateway",): frozenset({"contact", "resolver", "user"}),
+    ("gateway",): frozenset({"resolver"}),
     ("listen", ANY): frozenset(
         {
             "mode_z",
@@ -30,7 +30,7 @@ _KEYS: dict[tuple[str, ...], frozenset[str]] = {
 
 # Values of keys that do exist.
 _VALUES: dict[tuple[str, ...], str] = {
-    ("listen", ANY, "protocol"): "http|socks|smtp|pop3|dns|tcp|udp",
+    ("listen", ANY, "protocol"): "smtp|pop3|dns|tcp|udp",
 }
 
 

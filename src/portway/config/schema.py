@@ -81,12 +81,18 @@ class ProtocolSettings(Struct, frozen=True, kw_only=True):
 
 
 class Gateway(Struct, frozen=True, kw_only=True):
-    """``[gateway]``. An empty *timezone* is the machine's; *state* is a folder."""
+    """``[gateway]``. An empty *timezone* is the machine's; *state* is a folder.
+
+    *contact* is whom refused clients may ask, as pages of ours say. *user* is whom a
+    gateway that root has started goes on as.
+    """
 
     name: str = "portway"
     state: str = "/var/lib/portway"
     timezone: str = ""
     drain: Seconds = Seconds(30.0)
+    contact: str = ""
+    user: str = ""
 
 
 class Listener(Struct, frozen=True, kw_only=True):

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from portway.errors import PeerError, PortwayError, Refused
 from portway.model import Endpoint, IPAddress, Reason, Side
 from portway.net.capture import bind_to
+from portway.net.ends import address_of, endpoint_of
 from portway.net.introductions import Introductions
 from portway.net.listen import EXHAUSTED
-from portway.net.stream import SocketStream, address_of, endpoint_of
+from portway.net.stream import SocketStream
 
 BACKLOG = 4
 STRANGERS = 8  # with the eighth the port closes: somebody is trying ports

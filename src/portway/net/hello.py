@@ -4,18 +4,32 @@ Not here: reading it from a socket (tls.py). Invariant: bytes that are none rais
 ValueError, however they are cut, and no more than MOST of them are ever wanted.
 """
 
+from typing import NamedTuple
+
 MOST = 16384  # bytes: security.md, section 3; post-quantum hellos are near 2 KiB
 RECORDS = 8  # that a hello may be cut into
 HANDSHAKE = 22  # the content type of a record
 CLIENT_HELLO = 1
-ALPN = 16  # the extension's type, RFC 7301
+SERVER_NAME = 0  # the extension's type, RFC 6066, section 3
+ALPN = 16  # RFC 7301
 NONE: frozenset[bytes] = frozenset()
 
 
-def alpn_of(data: bytes) -> frozenset[bytes] | None:
-    """Return the protocols that a client offers by ALPN; None: more bytes are needed.
+class Hello(NamedTuple):
+    """What a client says first: the server that it names, if any, and protocols.
 
-    *data* is what the client sent first. Raises ValueError if it is no ClientHello.
+    *server_name* is as it came, lower-case and without a dot at its end; bytes that are
+    not ASCII are in no name.
+    """
+
+    server_name: str = ""
+    alpn: frozenset[bytes] = NONE
+
+
+def read_hello(data: bytes) -> Hello | None:
+    """Return what *data*, a client's first bytes, says; None: more are needed.
+
+    Raises ValueError if it is no ClientHello.
     """
     message = _handshake_bytes(data)
     if message[:1] not in {b"", b"\x01"}:
@@ -27,7 +41,16 @@ def alpn_of(data: bytes) -> frozenset[bytes] | None:
         if len(data) >= MOST:
             raise ValueError("a ClientHello that is too long")
         return None
-    return _offered(message[4 : 4 + length])
+    return _read(message[4 : 4 + length])
+
+
+def alpn_of(data: bytes) -> frozenset[bytes] | None:
+    """Return the protocols that a client offers by ALPN; None: more bytes are needed.
+
+    *data* is what the client sent first. Raises ValueError if it is no ClientHello.
+    """
+    hello = read_hello(data)
+    return None if hello is None else hello.alpn
 
 
 def _handshake_bytes(data: bytes) -> bytes:
@@ -48,20 +71,33 @@ def _handshake_bytes(data: bytes) -> bytes:
     return found
 
 
-def _offered(hello: bytes) -> frozenset[bytes]:
-    """Return what the extension ALPN of *hello*, a whole one, lists."""
+def _read(hello: bytes) -> Hello:
+    """Read the extensions of *hello*, a whole one."""
     rest = hello[34:]  # behind the version and the random bytes
     for size in (1, 2, 1):  # session id, cipher suites, compression methods
         _, rest = _cut(rest, size)
     if not rest:
-        return NONE  # RFC 5246, section 7.4.1.2: they may be left out
+        return Hello()  # RFC 5246, section 7.4.1.2: they may be left out
+    name, alpn = "", NONE
     extensions, _ = _cut(rest, 2)
     while extensions:
         kind = int.from_bytes(extensions[:2])
         body, extensions = _cut(extensions[2:], 2)
         if kind == ALPN:
-            return frozenset(_names(_cut(body, 2)[0]))
-    return NONE
+            alpn = frozenset(_names(_cut(body, 2)[0]))
+        elif kind == SERVER_NAME and body:
+            name = _server_name(_cut(body, 2)[0])
+    return Hello(name, alpn)
+
+
+def _server_name(listed: bytes) -> str:
+    """Return the host among *listed*; there is no other kind of name."""
+    while listed:
+        kind = listed[0]
+        name, listed = _cut(listed[1:], 2)
+        if not kind:
+            return name.decode("ascii", "replace").lower().removesuffix(".")
+    return ""
 
 
 def _names(listed: bytes) -> list[bytes]:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 
 from portway.model import Endpoint, Side
 from portway.net.capture import take_any_address
+from portway.net.ends import endpoint_of
 from portway.net.poll import Poll
-from portway.net.stream import SocketStream, endpoint_of
+from portway.net.stream import SocketStream
 
 BACKLOG = 1024
 AT_ONCE = 32  # clients taken in per wake-up: others in the loop get their turn

@@ -10,11 +10,11 @@ import struct
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from sys import intern
 from typing import TYPE_CHECKING, Protocol
 
 from portway.errors import PeerError, PortwayError
 from portway.model import Endpoint, IPAddress, Side
+from portway.net.ends import address_of, endpoint_of
 from portway.net.poll import Poll
 
 CHUNK = 65536
@@ -127,6 +127,10 @@ class SocketStream:
     def option(self, level: int, option: int, size: int) -> bytes:
         """Return a socket option of *size* bytes. Raises OSError."""
         return self._sock.getsockopt(level, option, size)
+
+    def set_option(self, level: int, option: int, value: int) -> None:
+        """Set a socket option. Raises OSError."""
+        self._sock.setsockopt(level, option, value)
 
     @property
     def closed(self) -> bool:
@@ -276,7 +280,9 @@ class SocketStream:
 
     def is_quiet(self) -> bool:
         """Say whether the peer is still there, and nothing that it sent waits."""
-        return not (self.has_ended() or self._unread) and self._peek() is None
+        if self._poll.closed or self._poll.error is not None or self._unread:
+            return False
+        return self._peek() is None
 
     def _peek(self) -> bytes | None:
         try:
@@ -377,24 +383,6 @@ class SocketStream:
     def _take(self, limit: int) -> bytes:
         data, self._unread = self._unread[:limit], self._unread[limit:]
         return data
-
-
-def endpoint_of(name: object) -> Endpoint:
-    """Return a socket's name as an endpoint, IPv4 mapped into IPv6 folded."""
-    if not isinstance(name, tuple):
-        return Endpoint("", 0)
-    host, port = name[0], name[1]
-    if host.startswith("::ffff:") and "." in host:
-        host = host[7:]
-    return Endpoint(intern(host), port)  # few of them, again and again
-
-
-def address_of(endpoint: Endpoint) -> IPAddress:
-    """Return the address that *endpoint*, which is a socket's, holds."""
-    address = endpoint.address
-    if address is None:
-        raise ValueError(f"{endpoint} is no address")
-    return address
 
 
 if TYPE_CHECKING:

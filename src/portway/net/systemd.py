@@ -10,8 +10,8 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 
 from portway.model import Endpoint
+from portway.net.ends import endpoint_of
 from portway.net.listen import prepare
-from portway.net.stream import endpoint_of
 
 FIRST = 3  # the number of the first descriptor that is handed over
 

@@ -276,6 +276,10 @@ class TlsStream(SocketStream):
             return True
         return not self._unread and bool(self._gone())
 
+    def is_quiet(self) -> bool:
+        """Say whether the peer is still there, and nothing that it sent waits."""
+        return not self.has_ended() and not self._unread
+
     def failed(self, error: OSError) -> Exception:
         """Return what to raise for *error*, which OpenSSL met."""
         if self._poll.error is not None:

@@ -35,6 +35,7 @@ class Ruleset:
         "intercepts",
         "reads_macs",
         "reads_paths",
+        "reads_times",
         "rules",
         "zone",
     )
@@ -50,6 +51,7 @@ class Ruleset:
         self.groups = frozenset(groups)
         self.intercepts = any(rule.handling.intercept for rule in self.rules)
         self.reads_macs = any(rule.who.reads_macs for rule in self.rules)
+        self.reads_times = any(rule.when is not None for rule in self.rules)
         self.reads_paths = any(t.path for rule in self.rules for t in rule.to.all)
         self._methods = frozenset[str]().union(*(rule.do for rule in self.rules))
         self._index = Index(self.rules)

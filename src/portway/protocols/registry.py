@@ -10,12 +10,15 @@ from portway.config.schema import ProtocolSettings
 from portway.model import Action
 from portway.net.parent import Handshake
 from portway.protocol import Protocol
+from portway.protocols.auto.protocol import PROTOCOL as AUTO
 from portway.protocols.ftp.protocol import PROTOCOL as FTP
 from portway.protocols.http import via as http
+from portway.protocols.http.protocol import PROTOCOL as HTTP
 from portway.protocols.socks import via as socks
+from portway.protocols.socks.protocol import PROTOCOL as SOCKS
 
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
-    {protocol.name: protocol for protocol in (FTP,)}
+    {protocol.name: protocol for protocol in (FTP, HTTP, SOCKS, AUTO)}
 )
 
 SETTINGS: Mapping[str, type[ProtocolSettings]] = MappingProxyType(
@@ -23,7 +26,7 @@ SETTINGS: Mapping[str, type[ProtocolSettings]] = MappingProxyType(
 )
 
 METHODS: Mapping[str, Mapping[str, Action]] = MappingProxyType(
-    {name: protocol.methods for name, protocol in PROTOCOLS.items()}
+    {name: one.methods for name, one in PROTOCOLS.items() if one.methods}
 )
 
 _SOCKS_5 = Handshake(socks.connect_5, socks.listen_5, socks.reply_5)

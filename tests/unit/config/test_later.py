@@ -19,7 +19,7 @@ from portway.config.locate import Path
         (("rules", 0, "filter"), True),
         (("rules", 17, "limits"), False),
         (("limits", "buffers"), True),
-        (("gateway", "user"), True),
+        (("gateway", "resolver"), True),
     ],
 )
 def test_keys(path: Path, *, later: bool) -> None:
@@ -29,7 +29,8 @@ def test_keys(path: Path, *, later: bool) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "later"),
     [
-        (("listen", "x", "protocol"), "http", True),
+        (("listen", "x", "protocol"), "smtp", True),
+        (("listen", "x", "protocol"), "socks", False),
         (("listen", "x", "protocol"), "ftp", False),
         (("listen", "x", "protocol"), "gopher", False),
         (("listen", "x", "mode"), "reverse", False),

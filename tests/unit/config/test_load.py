@@ -16,6 +16,7 @@ from portway.config.load import (
 from portway.config.schema import Configuration, Ledger, Limits
 from portway.model import Endpoint
 from portway.protocols.ftp.settings import FtpSettings
+from portway.protocols.registry import SETTINGS
 
 FTP = {"ftp": FtpSettings}
 DOOR = '[listen.x]\nprotocol = "test"\naddress = "127.0.0.1:2121"\n'
@@ -171,7 +172,7 @@ def test_wrong_rules_keep_their_numbers_and_allow_nothing() -> None:
         ('[listen.""]', 'p.toml:1: listen."": a listener needs a name'),
         (DOOR + "[rules]", "p.toml:4: rules: must be a list; each rule begins with"),
         ("gateway = 1\n" + DOOR, "p.toml:1: gateway: must be a table, not a number"),
-        ('[listen.x]\nprotocol = "http"', 'p.toml:2: listen.x.protocol: "http" is not'),
+        ('[listen.x]\nprotocol = "smtp"', 'p.toml:2: listen.x.protocol: "smtp" is not'),
         ('[listen.x]\nprotocol = "needy"', "p.toml:1: listen.x.must: is missing"),
         (
             DOOR + "[gateway]\nstate = ''",
@@ -289,13 +290,13 @@ def test_a_name_that_no_file_can_have() -> None:
 
 def test_the_embedded_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/xdg/")
-    configuration, found = load(None, FTP)
+    configuration, found = load(None, SETTINGS)
     assert found == ()
     assert configuration.path == ""
     assert configuration.gateway.state == "/xdg/portway"
-    (listener,) = configuration.listeners
-    assert listener.protocol == "ftp"
-    assert listener.address == (Endpoint("127.0.0.1", 2121),)
+    doors = {one.protocol: one.address for one in configuration.listeners}
+    assert doors["ftp"] == (Endpoint("127.0.0.1", 2121),)
+    assert doors["socks"] == (Endpoint("127.0.0.1", 1080),)
     (rule,) = configuration.rules
     assert rule.where.startswith(f"{DEFAULT}:")
     assert rule.who == ("127.0.0.0/8", "::1")

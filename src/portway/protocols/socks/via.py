@@ -26,6 +26,7 @@ WORDS = {
     Reply.COMMAND_UNSUPPORTED: "it does not know the command",
     Reply.ADDRESS_UNSUPPORTED: "it does not know the kind of address",
 }
+_CODES = {words: reply for reply, words in WORDS.items()}
 
 
 async def connect_5(
@@ -54,6 +55,21 @@ async def listen_4(
 ) -> Endpoint:
     """Let the SOCKS 4 proxy listen for *target*; return where. `reply_4` follows."""
     return await ask_4(stream, Command.BIND, target, credentials)
+
+
+async def associate_5(
+    stream: Stream, target: Endpoint, credentials: Credentials | None
+) -> Endpoint:
+    """Let the SOCKS 5 proxy relay datagrams from *target*; return where it takes them.
+
+    It does so for as long as *stream* is open. Raises ParentError.
+    """
+    return await ask_5(stream, Command.ASSOCIATE, target, credentials)
+
+
+def code_of(error: ParentError) -> Reply:
+    """Return the code by which a SOCKS 5 proxy refused, if it did; else FAILED."""
+    return _CODES.get(error.words, Reply.FAILED)
 
 
 async def ask_5(

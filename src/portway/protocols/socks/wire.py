@@ -2,21 +2,31 @@
 
 Not here: reading them from a connection, and what is done about them. Invariant: what
 is written here is read here as the same, and what cannot be written raises ValueError.
+What a client says is read to its last byte and no further, however it is cut.
 """
 
 import struct
+from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from portway.model import Credentials, Endpoint
+from portway.errors import ProtocolError
+from portway.lines import shown
+from portway.model import Credentials, Endpoint, Reason, Side
+from portway.protocols.http.authority import read_host
 
 VERSION_4, VERSION_5 = 4, 5
 NO_LOGIN, PASSWORD, NONE_SUITS = 0x00, 0x02, 0xFF
 LOGIN_VERSION = 1  # RFC 1929
-LONGEST = 255  # bytes of a name, a login or a password in SOCKS 5
+LONGEST = 255  # bytes of a name, a login or a password; in SOCKS 4 a choice of ours
+LOGIN_TAKEN = b"\1\0"  # RFC 1929, section 2
 
 _PORT = struct.Struct("!H")
 _IPV4, _NAME, _IPV6 = 1, 3, 4
+
+
+class UnknownAddressError(ProtocolError):
+    """A request whose kind of address nobody knows; so its end is not to be found."""
 
 
 class Command(IntEnum):
@@ -143,6 +153,162 @@ def read_reply_4(data: bytes) -> tuple[int, Endpoint]:
     if version:
         raise ValueError("no SOCKS 4 reply")
     return reply, Endpoint(str(IPv4Address(data[4:8])), port)
+
+
+# What clients say. Each reader returns None while bytes are missing, else what it read
+# and how many bytes that took.
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks for. *user* is the user id of SOCKS 4, which proves nothing.
+
+    *command* may be none of `Command`. *at* is an address in its usual form, or a name.
+    """
+
+    version: int
+    command: int
+    at: Endpoint
+    user: str = ""
+
+
+def read_greeting(data: bytes) -> tuple[bytes, int] | None:
+    """Read the ways to log in that a client knows. RFC 1928, section 3."""
+    if len(data) < 2 or len(data) < 2 + data[1]:
+        return None
+    used = 2 + data[1]
+    return data[2:used], used
+
+
+def choose_method(login: str, offered: bytes) -> int:
+    """Return which way to log in, of those *offered*, suits a door whose *login* is so.
+
+    It is NONE_SUITS if none does. Where nobody has to log in, a client that knows no
+    other way may say any name and password.
+    """
+    wanted = {
+        "required": (PASSWORD,),
+        "optional": (PASSWORD, NO_LOGIN),
+        "none": (NO_LOGIN, PASSWORD),
+    }[login]
+    return next((method for method in wanted if method in offered), NONE_SUITS)
+
+
+def read_login(data: bytes) -> tuple[Credentials, int] | None:
+    """Read a name and a password. RFC 1929, section 2. Raises ProtocolError."""
+    if data[:1] not in {b"", b"\1"}:
+        raise _wrong("a login of another version")
+    found = []
+    end = 1
+    for _ in range(2):
+        if len(data) <= end:
+            return None
+        begin, end = end + 1, end + 1 + data[end]
+        if begin == end:
+            raise _wrong("a login without a name or a password")
+        found.append(data[begin:end].decode("utf-8", "surrogateescape"))
+    return None if len(data) < end else (Credentials(*found), end)
+
+
+def read_request(data: bytes) -> tuple[Request, int] | None:
+    """Read a request of SOCKS 5. RFC 1928, section 4.
+
+    Raises ProtocolError; UnknownAddressError.
+    """
+    if len(data) >= 3 and (data[0] != VERSION_5 or data[2]):
+        raise _wrong("no SOCKS 5 request")
+    if len(data) < 5:
+        return None
+    end = 3 + _size(data[3:5])
+    if len(data) < end:
+        return None
+    return _checked(Request(VERSION_5, data[1], _place(data[3:end]))), end
+
+
+def read_request_4(data: bytes) -> tuple[Request, int] | None:
+    """Read a request of SOCKS 4 or 4a. Raises ProtocolError."""
+    if len(data) < 9:
+        return None
+    user, end = _text_4(data, 8)
+    if not end:
+        return None
+    command, (port,), packed = data[1], _PORT.unpack(data[2:4]), data[4:8]
+    host = str(IPv4Address(packed))
+    if packed[:3] == bytes(3) and packed[3]:
+        name, end = _text_4(data, end)
+        if not end:
+            return None
+        host = _host(name)
+    at = Endpoint(host, port)
+    return _checked(Request(VERSION_4, command, at, shown(user))), end
+
+
+def _checked(request: Request) -> Request:
+    if request.command == Command.CONNECT and not request.at.port:
+        raise _wrong("a port is from 1 to 65535")
+    return request
+
+
+def _text_4(data: bytes, begin: int) -> tuple[bytes, int]:
+    """Return what stands before the next NUL, and where that ends; 0: not yet."""
+    nul = data.find(0, begin, begin + LONGEST + 1)
+    if nul < 0:
+        if len(data) > begin + LONGEST:
+            raise _wrong("a SOCKS 4 request without an end", Reason.TOO_LONG)
+        return b"", 0
+    return data[begin:nul], nul + 1
+
+
+def read_datagram(data: bytes) -> tuple[Endpoint, int] | None:
+    """Return where a client's datagram is to go, and where its payload begins.
+
+    RFC 1928, section 7. None if it is none, or a fragment: those are not served.
+    """
+    if len(data) < 5 or data[:3] != b"\0\0\0":
+        return None
+    try:
+        end = 3 + _size(data[3:5])
+        at = _place(data[3:end]) if len(data) >= end else None
+    except ProtocolError:
+        return None
+    return None if at is None or not at.port else (at, end)
+
+
+def format_datagram_head(at: Endpoint) -> bytes:
+    """Return what stands before the payload of a datagram to or from *at*."""
+    return b"\0\0\0" + format_address(at)
+
+
+def _size(head: bytes) -> int:
+    try:
+        return address_size(head)
+    except ValueError as error:
+        text = str(error)
+        raise UnknownAddressError(Side.CLIENT, text, Reason.UNSUPPORTED) from None
+
+
+def _place(data: bytes) -> Endpoint:
+    """Return a whole address that a client wrote; a literal is no name."""
+    kind, body, (port,) = data[0], data[1:-2], _PORT.unpack(data[-2:])
+    if kind == _IPV4:
+        return Endpoint(str(IPv4Address(body)), port)
+    if kind == _IPV6:
+        address = IPv6Address(body)
+        return Endpoint(str(address.ipv4_mapped or address), port)
+    return Endpoint(_host(body[1:]), port)
+
+
+def _host(name: bytes) -> str:
+    if b":" in name and name[:1] != b"[":
+        name = b"[%b]" % name
+    try:
+        return read_host(name, idna=True)
+    except ValueError as error:
+        raise _wrong(str(error)) from None
+
+
+def _wrong(text: str, reason: Reason = Reason.SYNTAX) -> ProtocolError:
+    return ProtocolError(Side.CLIENT, text, reason)
 
 
 def _short(text: str, what: str) -> bytes:

@@ -1,0 +1,401 @@
+"""A request for an ``http`` or ``https`` URL: to its server, and the reply back.
+
+Not here: reading the request, and connections (upstream.py). Invariant: both messages
+are written anew from what was understood of them; a reply that breaks off once its head
+has gone is cut, and so is the request whose client breaks off.
+"""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+
+from portway.errors import PeerError, PortwayError, Refused
+from portway.exchange import Exchange
+from portway.model import Naming, Outcome, Reason, Side
+from portway.protocols.http import bodies
+from portway.protocols.http.authority import Form
+from portway.protocols.http.fields import (
+    Origin,
+    max_forwards,
+    request_fields,
+    response_fields,
+    wants_trailers,
+)
+from portway.protocols.http.framing import (
+    Body,
+    Framing,
+    format_request,
+    format_response,
+    response_body,
+    wants_keep_alive,
+)
+from portway.protocols.http.methods import action_of, naming_of
+from portway.protocols.http.pace import Alarm, Pace
+from portway.protocols.http.refusal import METHODS
+from portway.protocols.http.turn import Turn
+from portway.protocols.http.upstream import Server, reach
+from portway.protocols.http.wire import BadMessage, ResponseHead
+
+INTERIM = 16  # replies of 1xx that one request may have
+GATHERED = 1 << 20  # bytes of a chunked request for a server that knows no chunks
+TRIED_AGAIN = frozenset({"GET", "HEAD", "OPTIONS"})
+TIED = (b"ntlm", b"negotiate")  # logins that belong to a connection: RFC 4559
+
+
+Join = Callable[[ResponseHead], Awaitable[None]]
+
+
+async def forward(turn: Turn, alarm: Alarm, naming: Naming | None = None) -> None:
+    """Serve *turn*: whatever comes of it, the client has its answer, or was cut."""
+    head = turn.head
+    naming = naming or naming_of(turn.target.scheme)
+    exchange = await turn.begin(action_of(head.method), naming)
+    try:
+        await Passage(turn, exchange, alarm).run()
+    except PortwayError as error:
+        await turn.refuse(error, exchange)
+        exchange.close(error)
+    except BaseException as error:
+        exchange.close(turn.blamed(error))
+        raise
+    else:
+        exchange.close()
+
+
+class Passage:
+    """One request on its way to one server, and the reply on its way back."""
+
+    __slots__ = ("_alarm", "_exchange", "_failure", "_server", "_turn", "_upload")
+
+    def __init__(self, turn: Turn, exchange: Exchange, alarm: Alarm) -> None:
+        self._turn = turn
+        self._exchange = exchange
+        self._alarm = alarm
+        self._server: Server | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._failure: PortwayError | None = None  # of the upload
+
+    @property
+    def asked(self) -> bool:
+        """Whether a server was reached: it may have acted on the request."""
+        return self._server is not None
+
+    async def run(
+        self, connection: tuple[bytes, ...] = (), join: Join | None = None
+    ) -> None:
+        """Ask the server, and pass its reply on. Raises what breaks it off.
+
+        *connection* is as for `ask`; *join* then serves a 101, and all behind it.
+        """
+        if self._turn.house.edge.is_in(self._turn.head):
+            raise Refused(Reason.LOOP)
+        whole = False
+        try:
+            head = await self.ask(connection)
+            if head.status == 101 and join is not None:
+                await join(head)
+                return
+            whole = await self.pass_reply(head)
+        finally:
+            await self._end_upload()
+            self._part(whole=whole)
+
+    @property
+    def server(self) -> Server:
+        """The connection that was made."""
+        if self._server is None:
+            raise RuntimeError("no server was reached")
+        return self._server
+
+    # The request.
+
+    async def ask(self, connection: tuple[bytes, ...] = ()) -> ResponseHead:
+        """Send the request; return the head of the final reply to it.
+
+        *connection* goes into ``Connection``. Replies of 1xx are passed on, a 101 is
+        returned where *connection* has ``upgrade``. Raises PeerError, BadMessage.
+        """
+        turn = self._turn
+        self._server = await reach(turn, self._exchange)
+        again = self._server.reused and turn.read and turn.head.method in TRIED_AGAIN
+        try:
+            return await self._ask_once(connection)
+        except PeerError as error:
+            if not again or error.side is not Side.SERVER or turn.answered:
+                raise
+            if error.reason is not Reason.GONE:
+                raise
+        self._server.stream.close()
+        await self._end_upload()
+        self._server = await reach(turn, self._exchange, fresh=True)
+        return await self._ask_once(connection)
+
+    async def _ask_once(self, connection: tuple[bytes, ...]) -> ResponseHead:
+        turn, server = self._turn, self.server
+        body = await self._framing()
+        data = self._request(body, connection)
+        if turn.here and not turn.read and not self._exchange.up.limited:
+            data = await self._with_what_is_here(data)
+        try:
+            await server.stream.send(data)
+        except PeerError:  # it may have said why
+            if turn.read and server.reused:
+                raise
+        if not turn.read:
+            self._upload = asyncio.get_running_loop().create_task(self._send_body())
+        return await self._final_head(upgrade=b"upgrade" in connection)
+
+    def _request(self, body: Framing, connection: tuple[bytes, ...]) -> bytes:
+        """Return the head of the request, written anew."""
+        turn, server = self._turn, self.server
+        target, handling = turn.target, self._exchange.verdict.handling
+        house = turn.house
+        fields = request_fields(
+            turn.head,
+            house.edge,
+            target.authority,
+            Origin(str(turn.gate.address), target.authority.decode(), target.scheme),
+            headers=handling.headers,
+            without=(house.login_field,),
+            connection=connection,
+        )
+        path = target.path
+        if server.to_parent:
+            where = b"" if path == b"*" else path
+            path = b"%b://%b%b" % (target.scheme.encode(), target.authority, where)
+            fields = (*fields, *self._parent_login())
+        return format_request(turn.head.method, path, fields, body)
+
+    def _parent_login(self) -> tuple[tuple[bytes, bytes], ...]:
+        parent = self._turn.house.parent
+        if parent is None or parent.credentials is None:
+            return ()
+        pair = f"{parent.credentials.user}:{parent.credentials.password}"
+        login = b"Basic " + b64encode(pair.encode())
+        return ((b"Proxy-Authorization", login),)
+
+    async def _framing(self) -> Framing:
+        """Return how the body goes to the server; an old one is given a length."""
+        turn = self._turn
+        place = (turn.target.host, turn.target.port)
+        if turn.body.kind is Body.NONE or place not in turn.house.old:
+            return turn.body
+        await turn.go_on()  # such a server never says 100
+        if turn.body.kind is not Body.CHUNKED or turn.read:
+            return turn.body
+        try:
+            payload = await bodies.gather(turn.client, GATHERED)
+        except Refused:
+            raise BadMessage(
+                Side.CLIENT, 411, "the server needs to know the length"
+            ) from None
+        turn.client.unread(payload)
+        turn.here, turn.body = len(payload), Framing(Body.LENGTH, len(payload))
+        turn.read = not payload
+        return turn.body
+
+    async def _with_what_is_here(self, data: bytes) -> bytes:
+        """Return *data* with the whole body behind it, if that has come already."""
+        turn = self._turn
+        if turn.body.kind is not Body.LENGTH or turn.here < turn.body.length:
+            return data
+        body = b""
+        while len(body) < turn.body.length:
+            body += await turn.client.receive(turn.body.length - len(body))
+        turn.here -= len(body)
+        turn.read = True
+        self._exchange.up.moved(len(body))
+        return data + body
+
+    async def _send_body(self) -> None:
+        """Send the body that is still to come; a client that breaks off breaks all."""
+        turn, exchange, stream = self._turn, self._exchange, self.server.stream
+        settings = turn.house.settings
+        pace = Pace(turn.client, stream, exchange.up, settings.stall, settings.min_rate)
+        try:
+            if turn.body.kind is Body.CHUNKED:
+                outlet = bodies.Outlet(stream, exchange.up, chunked=True, trailers=True)
+                await bodies.pass_chunked(turn.client, outlet, exchange, up=True)
+            else:
+                length = turn.body.length
+                await bodies.pass_length(turn.client, stream, exchange, length, up=True)
+            turn.read = True
+        except PortwayError as error:
+            self._failure = error
+            if error.side is not Side.SERVER:
+                stream.interrupt(error)
+        finally:
+            pace.close()
+
+    async def _end_upload(self) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.cancel()
+            await asyncio.wait({upload})
+
+    # The reply.
+
+    async def _final_head(self, *, upgrade: bool) -> ResponseHead:
+        turn, server = self._turn, self.server
+        settings = turn.house.settings.upstream
+        self._alarm.set(
+            settings.reply_timeout,
+            server.stream,
+            f"no reply in {settings.reply_timeout:.0f} s",
+            Reason.TIMEOUT,
+        )
+        try:
+            for _ in range(INTERIM + 1):
+                head = await server.read_head(tolerant=settings.tolerant)
+                if head.status >= 200 or (head.status == 101 and upgrade):
+                    self._learn(head)
+                    return head
+                await self._pass_interim(head)
+        finally:
+            self._alarm.clear()
+        raise BadMessage(Side.SERVER, 502, f"over {INTERIM} replies of 1xx")
+
+    async def _pass_interim(self, head: ResponseHead) -> None:
+        turn = self._turn
+        if head.status == 101:
+            raise BadMessage(Side.SERVER, 502, "it changes the protocol unasked")
+        if head.status == 100:
+            if not turn.expects:
+                return  # the client did not ask
+            turn.was_told()
+        if turn.head.minor:
+            fields = response_fields(head, turn.house.edge)
+            await turn.client.send(format_response(head.status, head.words, fields))
+
+    def _learn(self, head: ResponseHead) -> None:
+        old = self._turn.house.old
+        place = (self._turn.target.host, self._turn.target.port)
+        if not head.minor or place in old:
+            old.learn(place, old=not head.minor)
+
+    async def pass_reply(self, head: ResponseHead) -> bool:
+        """Pass the reply on; say whether the server's connection may be used again.
+
+        Raises what breaks it off.
+        """
+        turn, server, exchange = self._turn, self.server, self._exchange
+        if head.status == 407 and not server.to_parent:
+            raise BadMessage(Side.SERVER, 502, "a server asks for the proxy's login")
+        framing = response_body(head, turn.head.method)
+        media = head.known.get(b"content-type")
+        if media is not None:
+            exchange.note(type=media[:256].decode("latin-1"))
+        early = not turn.read
+        turn.settle(head.status, self._length_of(framing))
+        if early:
+            turn.keeps = False
+            if head.status >= 400:
+                await self._end_upload()
+        exchange.end(Outcome.OK, status=str(head.status))
+        fields = response_fields(head, turn.house.edge, connection=self._connection())
+        data = format_response(head.status, head.words, fields, self._framed(framing))
+        await self._pass_body(data, framing)
+        if self._upload is not None:
+            await asyncio.wait({self._upload})
+        good = framing.reusable and wants_keep_alive(head)
+        return good and not early and turn.read
+
+    def _length_of(self, framing: Framing) -> int | None:
+        if framing.kind is Body.LENGTH:
+            return framing.length
+        return None if framing.kind in {Body.CHUNKED, Body.EOF} else framing.length
+
+    def _framed(self, framing: Framing) -> Framing:
+        """Return how the client gets the body that the server frames so."""
+        if framing.kind in {Body.NONE, Body.LENGTH}:
+            return framing
+        return self._turn.sent
+
+    def _connection(self) -> tuple[bytes, ...]:
+        turn = self._turn
+        if not turn.keeps:
+            return (b"close",)
+        return () if turn.head.minor else (b"keep-alive",)
+
+    async def _pass_body(self, data: bytes, framing: Framing) -> None:
+        """Send *data*, the head, and the body behind it."""
+        turn, exchange, source = self._turn, self._exchange, self.server.stream
+        if framing.kind is Body.NONE or framing.length == 0:
+            turn.answered = True
+            await turn.client.send(data)
+            return
+        length = framing.length
+        if framing.kind is Body.LENGTH and not exchange.down.limited:
+            first = await self._first(length)
+            turn.answered = True
+            await turn.client.send(data + first)
+            exchange.down.moved(len(first))
+            length -= len(first)
+            if not length:
+                return
+            data = b""
+        settings = turn.house.settings
+        pace = Pace(
+            source, turn.client, exchange.down, settings.stall, settings.min_rate
+        )
+        try:
+            await self._pass_long_body(data, framing, length)
+        finally:
+            pace.close()
+
+    async def _first(self, length: int) -> bytes:
+        """Return what has come of a body already, if anything has."""
+        server = self.server
+        return await server.stream.receive(length) if server.surplus else b""
+
+    async def _pass_long_body(self, data: bytes, framing: Framing, length: int) -> None:
+        turn, exchange, source = self._turn, self._exchange, self.server.stream
+        turn.answered = True
+        if framing.kind is Body.LENGTH:
+            if data:
+                await turn.client.send(data)
+            await bodies.pass_length(source, turn.client, exchange, length, up=False)
+            return
+        outlet = bodies.Outlet(
+            turn.client,
+            exchange.down,
+            chunked=turn.sent.kind is Body.CHUNKED,
+            head=data,
+            trailers=wants_trailers(turn.head),
+        )
+        if framing.kind is Body.CHUNKED:
+            await bodies.pass_chunked(source, outlet, exchange, up=False)
+        else:
+            await bodies.pass_to_end(source, outlet, exchange)
+
+    def _part(self, *, whole: bool) -> None:
+        """Let the server's connection wait for another request, or end it."""
+        server = self._server
+        if server is None or server.stream.closed:
+            return
+        if whole and not self._is_tied:
+            self._exchange.services.idle.keep(server.key, server.stream, server.address)
+        elif whole:
+            server.stream.close()
+        else:  # it may not take the request, nor we the reply, for whole
+            server.stream.abort()
+
+    @property
+    def _is_tied(self) -> bool:
+        """Whether a login was given that belongs to the connection alone."""
+        login = self._turn.head.known.get(b"authorization")
+        return login is not None and login.lower().startswith(TIED)
+
+
+async def options(turn: Turn) -> None:
+    """Answer an OPTIONS that is for us: our own 200. RFC 9110, section 9.3.7."""
+    turn.keeps = turn.keeps and turn.read
+    await turn.answer(200, ((b"Allow", METHODS),), length=0)
+    await turn.finish()
+
+
+def is_for_us(turn: Turn) -> bool:
+    """Say whether an OPTIONS may go no further."""
+    if turn.head.method != "OPTIONS":
+        return False
+    return turn.target.form is Form.ASTERISK or max_forwards(turn.head) == 0
