@@ -36,7 +36,6 @@ from portway.services import Services, Visitor
 
 Target = tuple[str, int, IPAddress | None]
 NOWHERE: Target = ("", 0, None)
-BY_LISTENER = "ASSOCIATE"  # whether a client may send datagrams; where to, rules say
 
 
 def target_of(destination: Endpoint) -> Target:
@@ -188,8 +187,6 @@ class Exchange:
 
         Raises NeedsAddress.
         """
-        if access.method == BY_LISTENER:
-            return Verdict(allowed=True)
         services, moment = self.services, self._start if now is None else now
         judging = services.rules, services.doors, access, moment, self._is_ours
         return judge(*judging, by_name=self.way.by_name)

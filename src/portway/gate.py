@@ -76,8 +76,7 @@ class Gate:
     def __init__(
         self, current: Current, door: Door, stream: SocketStream, address: IPAddress
     ) -> None:
-        services = current.services
-        self.since = services.clock()  # seconds since the epoch
+        self.since = current.services.clock()  # seconds since the epoch
         self.visitor = Visitor(door, stream.peer, new_id(self.since))
         self.address = address
         self.identity: Identity = NOBODY
@@ -86,8 +85,7 @@ class Gate:
         self.parent: Parent | None = None  # through which servers are reached
         self.moved = (0, 0)  # bytes up and down, in the exchanges that are over
         self._end: Callable[[PortwayError], None] | None = None
-        # gives the status by which the client is told of an error
-        self.tells: Callable[[PortwayError], str] | None = None
+        self.tells: Callable[[PortwayError], str] | None = None  # an error's status
         self._cut_off: tuple[str, PortwayError] | None = None
         self._current = current
         self._mac: str | None = None  # until a rule asks for it
@@ -181,7 +179,7 @@ class Gate:
         self._refuse(exchange, error)
 
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:
-        """Leave the record of what was not allowed, or not possible."""
+        """Leave the record of what could not be."""
         if isinstance(error, PortwayError):
             error.record = exchange.id
             if self.tells is not None:

@@ -12,6 +12,10 @@ from portway.net.doors import Doors
 from portway.net.guard import is_inside, is_inside_name
 from portway.policy.rules import Ruleset
 
+# SOCKS's method that asks whether datagrams may be sent at all: its door says so, and
+# rules say where to.
+BY_LISTENER = "ASSOCIATE"
+
 
 def judge(  # noqa: PLR0913 - all that a verdict depends on
     rules: Ruleset,
@@ -29,6 +33,8 @@ def judge(  # noqa: PLR0913 - all that a verdict depends on
     Raises NeedsAddress if the answer depends on an address that is not known; Refused,
     BUSY, if there is no descriptor to find out with.
     """
+    if access.method == BY_LISTENER:
+        return Verdict(allowed=True)
     address = access.address
     if address is None and by_name:
         inside = is_inside_name(access.host)

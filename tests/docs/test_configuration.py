@@ -35,6 +35,8 @@ from portway.protocols.ftp.settings import (
     FtpSettings,
     Upstream,
 )
+from portway.protocols.http.settings import HttpSettings, Pac
+from portway.protocols.http.settings import Upstream as WebUpstream
 from portway.protocols.socks.settings import SocksSettings
 from portway.protocols.socks.settings import Upstream as SocksUpstream
 
@@ -62,6 +64,14 @@ TABLES = {
     "[listen.NAME.health]": keys(Health),
     "[[listen.NAME.route]]": keys(Route),
     "[listen.NAME.upstream]": keys(Upstream),
+    "[listen.NAME], http": keys(
+        HttpSettings,
+        but=frozenset(
+            {"servers", "balance", "health", "route", "upstream", "pac", "ftp"}
+        ),
+    ),
+    "[listen.NAME.pac], http": keys(Pac),
+    "[listen.NAME.upstream], http": keys(WebUpstream),
     "[listen.NAME], socks": keys(SocksSettings, but=frozenset({"upstream"})),
     "[listen.NAME.upstream], socks": keys(SocksUpstream),
     "[list.NAME]": keys(ListFile, but=frozenset({"name", "where"})),

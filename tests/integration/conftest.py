@@ -1,4 +1,4 @@
-"""What the integration tests share: three namespaces, four servers, one gateway.
+"""What the integration tests share: three namespaces, servers, and two gateways.
 
 Each is made once for each test process, on first use, and taken down at its end.
 """
@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration import doors, servers
+from tests.integration import doors, http_servers, servers, web_doors
 from tests.integration.gateway import Gateway
+from tests.integration.http_servers import Web
 from tests.integration.network import Network
 from tests.integration.servers import Server
 
@@ -65,4 +66,24 @@ def gateway(network: Network, folder: Path) -> Iterator[Gateway]:
     users = {doors.PROXY_USER: doors.PROXY_PASSWORD}
     place = folder / "gateway"
     with Gateway(network.gateway, place, doors.configuration(), users=users) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def web(network: Network, folder: Path) -> Iterator[Web]:
+    """The web servers."""
+    if not STAMP.exists():
+        pytest.fail("no servers and clients: run tests/peers/install", pytrace=False)
+    running = http_servers.start(network.wan, folder / "web")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def web_gateway(network: Network, folder: Path, web: Web) -> Iterator[Gateway]:
+    """A gateway with every door of web_doors.py, whose servers *web* certifies."""
+    users = {doors.PROXY_USER: doors.PROXY_PASSWORD}
+    text = web_doors.configuration(web.signed)
+    place = folder / "web-gateway"
+    with Gateway(network.gateway, place, text, users=users) as made:
         yield made

@@ -35,6 +35,9 @@ WAN_HOSTS = {  # the last number of the address, in either family
     "pyftpdlib": 13,
     "nano": 20,
     "liar": 21,  # a server that others must not be taken for
+    "nginx": 30,
+    "apache": 31,
+    "origin": 32,  # servers of the tests' own
     "third": 66,
 }
 

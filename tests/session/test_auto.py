@@ -1,11 +1,10 @@
 """A door that clients of HTTP and of SOCKS share."""
 
-import asyncio
-import ssl
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from tests.certificates import issue
+from tests.certificates import HOST, issue
 from tests.session.peers import Peer
 from tests.session.socks import HELLO, door, heard, to_port
 from tests.wires import until
@@ -13,6 +12,9 @@ from tests.wires import until
 from portway.config.schema import Listener
 from portway.errors import Refused
 from portway.model import Endpoint, Reason
+from portway.net.dial import dial
+from portway.net.stream import SocketStream
+from portway.net.tls import start_tls
 from portway.protocols.auto.settings import AutoSettings
 from portway.protocols.socks.settings import SocksSettings
 from portway.recheck import end
@@ -53,30 +55,32 @@ async def test_http(size: int) -> None:
         assert record.url == f"http://{at}/x"
 
 
+async def exactly(stream: SocketStream, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        data += await stream.receive(count - len(data))
+    return data
+
+
 @pytest.mark.parametrize("protocol", ["socks", "auto"])
 async def test_inside_tls(protocol: str, tmp_path: Path) -> None:
-    issue(tmp_path)
-    files = {
-        "certificate": str(tmp_path / "certificate.pem"),
-        "key": str(tmp_path / "key.pem"),
-    }
+    found = issue(tmp_path)
+    files = {"certificate": found.certificate, "key": found.key}
     kind = SocksSettings if protocol == "socks" else AutoSettings
     settings = kind(tls="implicit", **files)  # type: ignore[arg-type]
     async with door(protocol=protocol, settings=settings) as scene:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        at = scene.door
-        reader, writer = await asyncio.open_connection(at.host, at.port, ssl=context)
-        writer.write(HELLO + to_port(scene.port.number) + b"early")
-        assert (await reader.readexactly(12))[:4] == b"\5\0\5\0"
+        stream = await dial([ip_address(scene.door.host)], scene.door.port)
+        client = await start_tls(stream, found.connecting(), server_hostname=HOST)
+        await client.send(HELLO + to_port(scene.port.number) + b"early")
+        assert (await exactly(client, 12))[:4] == b"\5\0\5\0"
         server = await scene.called()
         assert await heard(server, 5) == b"early"
         await server.say(b"hello")
-        assert await reader.readexactly(5) == b"hello"
+        assert await exactly(client, 5) == b"hello"
         server.close()
-        assert await reader.read() == b""
-        writer.close()
-        await writer.wait_closed()
+        assert await client.receive() == b""
+        await client.send_eof()
+        client.close()
         await scene.over()
         assert [record.protocol for record in scene.records] == ["socks"]
 

@@ -17,6 +17,7 @@ from portway.policy.compile import is_slip
 from portway.policy.rules import Ruleset
 from portway.protocols.ftp.wire import resolve_path
 from portway.protocols.http import methods
+from portway.protocols.http.authority import rules_path
 from portway.protocols.registry import PROTOCOLS
 from portway.services import SCHEMES
 
@@ -31,13 +32,7 @@ def read_access(
     """Return the question that METHOD and URL are. Raises UsageError."""
     parts, host, port = _split(url)
     action, method, naming = _asked(parts, method, rules)
-    raw = parts.path
-    if naming.protocol != "http":  # there is no query in the others
-        raw += f"?{parts.query}" if parts.query else ""
-        raw += f"#{parts.fragment}" if parts.fragment else ""
-    if naming.protocol == "http":
-        raw = raw or "/"
-    path = shown(resolve_path(b"/", unquote_to_bytes(raw))) if raw else ""
+    path = _path(parts, naming)
     address = _address_of(host)
     scheme = naming.scheme or naming.protocol
     usual = PROTOCOLS[naming.protocol].port
@@ -55,6 +50,16 @@ def read_access(
         scheme="" if scheme == naming.protocol else scheme,
         also=naming.also,
     )
+
+
+def _path(parts: SplitResult, naming: Naming) -> str:
+    """Return the path as a door would have it, which knows of no query but HTTP's."""
+    if naming.protocol == "http" and naming.scheme not in methods.FTP_SCHEMES:
+        return rules_path((parts.path or "/").encode())
+    raw = parts.path
+    raw += f"?{parts.query}" if parts.query else ""
+    raw += f"#{parts.fragment}" if parts.fragment else ""
+    return shown(resolve_path(b"/", unquote_to_bytes(raw))) if raw else ""
 
 
 def _split(url: str) -> tuple[SplitResult, str, int | None]:

@@ -128,10 +128,6 @@ class SocketStream:
         """Return a socket option of *size* bytes. Raises OSError."""
         return self._sock.getsockopt(level, option, size)
 
-    def set_option(self, level: int, option: int, value: int) -> None:
-        """Set a socket option. Raises OSError."""
-        self._sock.setsockopt(level, option, value)
-
     @property
     def closed(self) -> bool:
         """Whether it is closed, or was given away by `detach`."""

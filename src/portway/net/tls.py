@@ -344,8 +344,7 @@ class TlsStream(SocketStream):
         return state[0] == TCP_CLOSE
 
     def _timeout(self) -> PeerError:
-        text = "TLS took too long"
-        return PeerError(self.side, text, Reason.TLS)
+        return PeerError(self.side, "TLS took too long", Reason.TLS)
 
 
 async def start_tls(  # noqa: PLR0913 - what `wrap_socket` takes

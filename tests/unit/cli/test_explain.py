@@ -152,7 +152,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["STRO", "ftp://h"], 'did you mean "STOR"?'),
         (["XYZZY", "ftp://h"], "those are"),
         (["SYST", "ftp://h"], "has no method"),
-        (["RETR", "http://h"], "ftp://"),
+        (["RETR", "gopher://h"], "ftp://"),
         (["RETR", "h"], "ftp://"),
         (["RETR", "ftp://"], "ftp://"),
         (["RETR", "ftp://h:x"], "is not a URL"),

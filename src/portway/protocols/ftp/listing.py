@@ -1,5 +1,4 @@
-"""What the lines of LIST say, in the forms that servers have: unix, DOS, EPLF, NetWare,
-VMS and MVS.
+"""What the lines of LIST say: unix, DOS, EPLF, NetWare, VMS and MVS.
 
 RFC 959 leaves the form to each system. Not here: MLSD (entries.py), reading lines off a
 data connection, and showing entries. Invariant: a line that is not understood is kept

@@ -11,9 +11,7 @@ one way off breaks the other off too.
 
 import asyncio
 import re
-import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -26,7 +24,7 @@ from portway.net.stream import SocketStream
 from portway.protocols.http.places import judge_name
 
 LOOK_TIME = 5.0  # seconds for the rest of what the client's first bytes begin
-TICK = 60.0  # seconds between two looks at a tunnel, and of TCP's keep-alive
+TICK = 60.0  # seconds between two looks at a tunnel
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, section 3.4
 _REQUEST = re.compile(rb"[A-Za-z-]{1,32} [^ \r\n]+ HTTP/1\.[01]\r?\n")
 _BEGUN = re.compile(rb"[A-Z-]{1,32}( [^ \r\n]*( [HTP/1.]{0,8}[01]?\r?)?)?")
@@ -81,8 +79,6 @@ async def run(
     Raises PeerError of the side that broke, Refused where the rules end it; both
     streams should be reset then. To end it from outside, cancel the task.
     """
-    for stream in (client, server):
-        keep_alive(stream)
     client.on_hangup = None
     tunnel = Tunnel(exchange, client, server, manner)
     try:
@@ -284,11 +280,3 @@ def look_at(data: bytes) -> Look | None:
     if _REQUEST.match(data):
         return Look(Kind.HTTP)
     return None if _BEGUN.fullmatch(data) else OTHER
-
-
-def keep_alive(stream: SocketStream) -> None:
-    """Let TCP ask a silent peer each minute whether it is there. RFC 9293, 3.8.4."""
-    with suppress(OSError):
-        stream.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        stream.set_option(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(TICK))
-        stream.set_option(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, int(TICK))
