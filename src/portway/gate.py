@@ -90,10 +90,8 @@ class Gate:
         self._current = current
         self._mac: str | None = None  # until a rule asks for it
         self.stream = stream
-        self._count = 0
-        self._busy = 0
-        self.draining = False
-        self._waiting = False
+        self._count = self._busy = 0
+        self.draining = self._waiting = False
         self._idle = Deadline(self._idle_too_long)
 
     @property

@@ -12,7 +12,7 @@ from tests.wires import Wire, send_until_it_fails, some_turns, tcp_pair
 from portway.errors import PeerError, Refused
 from portway.model import Endpoint, Reason, Side
 from portway.net.ends import address_of, endpoint_of
-from portway.net.stream import SocketStream
+from portway.net.stream import SocketStream, Stream
 
 
 async def test_bytes_come_as_they_were_sent_in_whatever_pieces() -> None:
@@ -280,3 +280,8 @@ async def test_a_system_error_keeps_its_words_in_lower_case() -> None:
         error = wire.stream.failed(OSError(errno.ECONNRESET, "Connection reset"))
         assert str(error) == "connection reset"
         assert str(wire.stream.failed(OSError())) == "broken"
+
+
+def test_a_socket_stream_is_a_stream() -> None:
+    made: type[Stream] = SocketStream  # which mypy checks
+    assert made is SocketStream

@@ -1,5 +1,6 @@
 """Tunnels of an HTTP door: what goes through, what is looked at, and how they end."""
 
+import asyncio
 import ssl
 
 import pytest
@@ -92,6 +93,22 @@ async def test_a_reset_goes_on_as_a_reset() -> None:
             (record,) = scene.records
             assert record.outcome.value == "cut"
             assert record.side == who
+
+
+async def test_who_has_ended_in_order_may_be_gone_for_the_rest() -> None:
+    async with door(protocol="http", settings=ANY) as scene:
+        client, server = await joined(scene)
+        await client.say(b"\0x")
+        await heard(server, 2)
+        client.close()
+        with pytest.raises(Ended, match="eof"):
+            await server.hear()
+        for _ in range(3):  # the first of which is answered by a reset
+            await server.say(b"too late")
+            await asyncio.sleep(0.01)
+        server.close()
+        await scene.over()
+        assert scene.records[0].outcome.value == "ok"
 
 
 async def test_tls_goes_on_unopened_and_its_name_is_noted() -> None:

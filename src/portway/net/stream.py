@@ -10,7 +10,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from portway.errors import PeerError, PortwayError
 from portway.model import Endpoint, IPAddress, Side
@@ -131,8 +131,8 @@ class SocketStream:
     @property
     def closed(self) -> bool:
         """Whether it is closed, or was given away by `detach`."""
-        poll: Poll | None = getattr(self, "_poll", None)
-        return poll is None or poll.closed
+        poll = getattr(self, "_poll", None)
+        return poll is None or bool(poll.closed)
 
     @property
     def peer_address(self) -> IPAddress:
@@ -193,6 +193,22 @@ class SocketStream:
         if not data:
             self.ended()
         return data
+
+    async def peek(self, limit: int) -> bytes:
+        """Return what comes next, 1 to *limit* bytes, which stay; ``b""`` is the end.
+
+        It does not see what was put back by `unread`.
+        """
+        while (data := self._peek(limit)) is None:
+            await self.readable()
+        if not data:
+            self.ended()
+        return data
+
+    def wake_behind(self, count: int) -> None:
+        """Let it be readable once more than *count* bytes wait, or at the end."""
+        with suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count + 1)
 
     async def receive_into(self, buffer: memoryview) -> int:
         """Fill *buffer* with what is ready, at least a byte; 0 is the end."""
@@ -280,9 +296,9 @@ class SocketStream:
             return False
         return self._peek() is None
 
-    def _peek(self) -> bytes | None:
+    def _peek(self, limit: int = 1) -> bytes | None:
         try:
-            return self._sock.recv(1, socket.MSG_PEEK)
+            return self._sock.recv(limit, socket.MSG_PEEK)
         except BlockingIOError:
             return None
         except OSError as error:  # which the socket tells only once
@@ -297,8 +313,8 @@ class SocketStream:
     async def finish(self, seconds: float) -> None:
         """Read and drop what still comes, at most for *seconds*, then close.
 
-        For after `send_eof`: closing over bytes that nobody read resets the
-        connection, and the peer could lose what we sent last.
+        For after `send_eof`: closing over bytes that nobody read is a reset, by which
+        the peer could lose what we sent last.
         """
         timer = self._poll.loop.call_later(seconds, self.close)
         try:
@@ -379,7 +395,3 @@ class SocketStream:
     def _take(self, limit: int) -> bytes:
         data, self._unread = self._unread[:limit], self._unread[limit:]
         return data
-
-
-if TYPE_CHECKING:
-    _: type[Stream] = SocketStream

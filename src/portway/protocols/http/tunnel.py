@@ -94,6 +94,7 @@ class Tunnel:
         "_client",
         "_clock",
         "_down",
+        "_ended",
         "_exchange",
         "_manner",
         "_moved",
@@ -113,6 +114,7 @@ class Tunnel:
         self._server = server
         self._manner = manner
         self._down: asyncio.Task[None] | None = None
+        self._ended: set[Side] = set()  # who has said that nothing more comes
         self._moved = 0  # bytes, when it was last looked at
         self._silent = 0.0  # seconds, as far as is known
         self._clock = Deadline(self._look_after)
@@ -137,10 +139,24 @@ class Tunnel:
             self._judge_name(seen.hello)
         if await self._hand_over(seen):
             return
-        await self._exchange.transfer(self._client, self._server, up=True)
-        await self._server.send_eof()
+        await self._pass(self._client, self._server, up=True)
         if self._down is not None:
             await self._down
+
+    async def _pass(
+        self, source: SocketStream, sink: SocketStream, *, up: bool
+    ) -> None:
+        """Move what *source* says to *sink*, and its end.
+
+        A sink that has ended itself, in order, and takes no more is no failure.
+        """
+        try:
+            await self._exchange.transfer(source, sink, up=up)
+            self._ended.add(source.side)
+            await sink.send_eof()
+        except PeerError as error:
+            if error.side is not sink.side or sink.side not in self._ended:
+                raise
 
     async def close(self) -> None:
         """Stop what goes on; raises nothing."""
@@ -150,12 +166,9 @@ class Tunnel:
     # Downwards.
 
     def _begin_down(self) -> None:
-        self._down = asyncio.get_running_loop().create_task(self._go_down())
+        going = self._pass(self._server, self._client, up=False)
+        self._down = asyncio.get_running_loop().create_task(going)
         self._down.add_done_callback(self._down_is_over)
-
-    async def _go_down(self) -> None:
-        await self._exchange.transfer(self._server, self._client)
-        await self._client.send_eof()
 
     def _down_is_over(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -241,28 +254,56 @@ async def look(
 ) -> Look:
     """Return what *client*'s first bytes say; they are still to be read.
 
-    It ends when *enough* says so, once something has come. Raises PeerError.
+    It ends when *enough* says so, once something has come. Where nothing was read
+    before, they stay with the kernel, so that TLS may be laid over the connection.
+    Raises PeerError.
     """
-    data = b""
-    late: Deadline | None = None
+    if not client.spliceable:
+        return await _look_at_read(client, enough)
+    late = Deadline(lambda: client.interrupt(LATE))
+    seen = 0
     try:
         while True:
-            more = await client.receive(MOST)
-            data += more
-            seen = look_at(data) if more else OTHER
-            if seen is not None or len(data) >= MOST or enough():
-                return seen or OTHER
-            if late is None:
-                late = Deadline(lambda: client.interrupt(LATE))
+            data = await client.peek(MOST)
+            found = look_at(data) if data else OTHER
+            if found is not None or len(data) in {seen, MOST} or enough():
+                return found or OTHER
+            if not seen:
                 late.set(LOOK_TIME)
+            seen = len(data)
+            client.wake_behind(seen)
+            await client.readable()
     except PeerError as error:
         if error is not LATE:
             raise
         client.resume()
         return OTHER
     finally:
-        if late is not None:
-            late.close()
+        late.close()
+        if seen:
+            client.wake_behind(0)
+
+
+async def _look_at_read(client: SocketStream, enough: Callable[[], bool]) -> Look:
+    """Look at what came behind the request, or out of TLS. Raises PeerError."""
+    late = Deadline(lambda: client.interrupt(LATE))
+    data = b""
+    try:
+        while True:
+            more = await client.receive(MOST)
+            if not data:
+                late.set(LOOK_TIME)
+            data += more
+            found = look_at(data) if more else OTHER
+            if found is not None or len(data) >= MOST or enough():
+                return found or OTHER
+    except PeerError as error:
+        if error is not LATE:
+            raise
+        client.resume()
+        return OTHER
+    finally:
+        late.close()
         if data:
             client.unread(data)
 

@@ -162,7 +162,8 @@ def _check_part(
 def parse_request(block: bytes, limits: Limits = REQUEST) -> RequestHead:
     """Read a request's head, with the empty line that ends it. Raises BadMessage.
 
-    RFC 9112, sections 3 and 5. How often ``Host`` stands there is checked too.
+    RFC 9112, sections 3 and 5. How often ``Host`` stands there is checked too: clients
+    there are that say it in the target of a CONNECT alone.
     """
     if block[:2] == CRLF:
         block = block[2:]
@@ -170,7 +171,7 @@ def parse_request(block: bytes, limits: Limits = REQUEST) -> RequestHead:
     method, target, minor = _split_line(block[:end])
     head = RequestHead(method, target, minor, _fields(block[end + 2 :], limits))
     hosts = head.keys.count(b"host")
-    if hosts > 1 or (not hosts and minor):
+    if hosts > 1 or (not hosts and minor and method != "CONNECT"):
         raise bad(Side.CLIENT, "two Host fields" if hosts else "no Host field")
     return head
 
