@@ -63,7 +63,7 @@ def command(
 
     *upstream* are the keys of the server's side.
     """
-    ports = "" if protocol == "ftp" else 'ports = ["*"]\n'
+    ports = 'ports = ["*"]' if protocol == "http" else ""
     configuration = folder / FILE
     configuration.write_text(
         f"""[gateway]

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from portway import __version__
 from portway.administration import SIGNAL, Administration
 from portway.admission import Admission, possible
+from portway.authorities import Authorities
 from portway.config.schema import Configuration
 from portway.control import Answer, Call, Control, ControlError, Status
 from portway.errors import ConfigurationError, Problem
@@ -33,6 +34,7 @@ from portway.model import Endpoint
 from portway.net.doors import Doors
 from portway.net.idle import Idle
 from portway.net.linger import close_lingering
+from portway.net.pinned import Pinned
 from portway.net.resolve import SystemResolver
 from portway.net.systemd import notify, take_sockets
 from portway.prepare import Prepared, prepare
@@ -72,6 +74,9 @@ def loop_factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return what makes the event loop; uvloop is optional."""
     if loop == "asyncio":
         return None
+    # libuv would batch the changes to its epoll by io_uring, at a call each: more than
+    # they cost by themselves
+    os.environ.setdefault("UV_USE_IO_URING", "0")
     try:
         import uvloop  # noqa: PLC0415 - it may not be there
     except ImportError:
@@ -95,6 +100,7 @@ class Gateway:
         self._resolver = SystemResolver()
         self._pipes = Pipes()
         self._idle = Idle()
+        self._pinned = Pinned()
         clock = time.time  # noqa: TID251 - this is where clocks come from
         self._limiter = Limiter(
             clock,
@@ -102,6 +108,7 @@ class Gateway:
             store=Counters(self._state / QUOTAS, clock),
         )
         self._directories = Directories(self._state, clock)
+        self._authorities = Authorities(self._state, clock)
         self._turnstile = Turnstile()
         self._writer = Writer(
             store_of(configuration.ledger, self._state),
@@ -119,9 +126,11 @@ class Gateway:
         self._since = clock()
 
     def _services(self, prepared: Prepared, doors: Doors) -> Services:
+        configuration = prepared.configuration
+        intercepts = prepared.rules.intercepts
         return Services(
             rules=prepared.rules,
-            directory=self._directories.of(prepared.configuration.logins),
+            directory=self._directories.of(configuration.logins),
             turnstile=self._turnstile,
             sink=self._writer,
             live=self._live,
@@ -133,8 +142,11 @@ class Gateway:
             handshakes=HANDSHAKES,
             farms=prepared.farms,
             idle=self._idle,
-            contact=prepared.configuration.gateway.contact,
-            places=places_of(prepared.configuration),
+            contact=configuration.gateway.contact,
+            places=places_of(configuration),
+            authority=self._authorities.of(configuration) if intercepts else None,
+            ca=configuration.ca,
+            pinned=self._pinned,
         )
 
     async def run(self) -> int:

@@ -6,14 +6,17 @@ another one and swaps it in whole.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from portway.config.interception import Ca
 from portway.ledger.live import Live
 from portway.ledger.sink import Sink
 from portway.model import Access, Endpoint, IPAddress
 from portway.net.doors import Doors
 from portway.net.idle import Idle
 from portway.net.parent import Handshake
+from portway.net.pinned import Pinned
 from portway.net.resolve import Resolver
 from portway.policy.match import Networks
 from portway.policy.routes import Farms
@@ -22,6 +25,9 @@ from portway.relay.limiter import Limiter
 from portway.relay.pipes import Pipes
 from portway.users.directory import Directory
 from portway.users.turnstile import Turnstile
+
+if TYPE_CHECKING:  # it loads a library that few need, and slowly
+    from portway.net.authority import Authority
 
 # Default ports of URLs: RFC 9110, section 4.2; RFC 959; RFC 4217 has 990 from before.
 SCHEMES = {"http": 80, "https": 443, "ftp": 21, "ftps": 990}
@@ -35,6 +41,7 @@ class Services:
     *clock* gives seconds since the epoch. *handshakes* has, for each kind of parent,
     how it is spoken to, *farms* the servers of each reverse door, by its name.
     *contact* is whom clients may ask, *places* where our doors are, by their protocol.
+    *authority* is there if a rule intercepts, *ca* says how that is done.
     """
 
     rules: Ruleset
@@ -52,6 +59,9 @@ class Services:
     idle: Idle = field(default_factory=Idle)
     contact: str = ""
     places: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+    authority: "Authority | None" = None
+    ca: Ca = field(default_factory=Ca)
+    pinned: Pinned = field(default_factory=Pinned)
 
 
 class Current:

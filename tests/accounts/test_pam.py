@@ -126,7 +126,7 @@ async def test_a_module_that_hangs_is_killed(made: Make, folder: Path) -> None:
     )
     begin = time.monotonic()
     assert "killed" in await why_not(source)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 10  # it would sleep for a minute
     number = int((folder / "pid").read_text())
 
     def gone() -> bool:

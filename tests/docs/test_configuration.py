@@ -11,6 +11,7 @@ from msgspec import NODEFAULT, Struct
 from msgspec.structs import FieldInfo, fields
 
 from portway.config.decode import decode_fields
+from portway.config.interception import Ca
 from portway.config.report import Report
 from portway.config.reverse import Health, Route
 from portway.config.schema import (
@@ -35,6 +36,7 @@ from portway.protocols.ftp.settings import (
     FtpSettings,
     Upstream,
 )
+from portway.protocols.http.ftp_side import FtpSide
 from portway.protocols.http.settings import HttpSettings, Pac
 from portway.protocols.http.settings import Upstream as WebUpstream
 from portway.protocols.socks.settings import SocksSettings
@@ -71,6 +73,7 @@ TABLES = {
         ),
     ),
     "[listen.NAME.pac], http": keys(Pac),
+    "[listen.NAME.ftp], http": keys(FtpSide),
     "[listen.NAME.upstream], http": keys(WebUpstream),
     "[listen.NAME], socks": keys(SocksSettings, but=frozenset({"upstream"})),
     "[listen.NAME.upstream], socks": keys(SocksUpstream),
@@ -88,6 +91,7 @@ TABLES = {
     "[ledger.keep_for]": keys(KeepFor),
     "[[ledger.file]]": keys(LogFile),
     "[limits]": keys(Limits),
+    "[ca]": keys(Ca),
 }
 FIELDS = [
     pytest.param(table, field, id=f"{table}.{field.name}")

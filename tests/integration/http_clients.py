@@ -37,11 +37,14 @@ class Reply:
     def digest(self) -> str:
         return digest(self.body)
 
-    @property
-    def same(self) -> tuple[object, ...]:
-        """What must be alike, whatever way the reply has come."""
-        kept = sorted(pair for pair in self.fields if pair[0] not in BETWEEN_TWO)
-        return self.status, self.code, len(self.body), self.digest, kept
+    def alike(self, other: "Reply", *, framed: bool = True) -> bool:
+        """Say whether two replies are the same, whatever way they have come."""
+        return self._same(framed=framed) == other._same(framed=framed)
+
+    def _same(self, *, framed: bool) -> tuple[object, ...]:
+        without = BETWEEN_TWO if framed else BETWEEN_TWO | {"content-length"}
+        kept = sorted(pair for pair in self.fields if pair[0] not in without)
+        return self.status, self.code, self.digest, kept
 
     def get(self, name: str) -> str:
         """Return the value of a field, the last where there are several."""
@@ -109,6 +112,8 @@ def curl(call: Call, place: Place, *options: str, given: str = "") -> Reply:
             code, version = parts[0], parts[1]
     text = head.read_text("latin-1") if head.exists() else ""
     content = body.read_bytes() if body.exists() else b""
+    if "--head" in options:  # it writes the head there
+        content = b""
     return Reply(status, said, code, version, content, _fields(text))
 
 
@@ -261,7 +266,7 @@ def pip(call: Call, place: Place, package: str) -> tuple[int, str]:
 
 def apt(call: Call, place: Place, package: str) -> tuple[int, str]:
     """Update from the URL, and download *package*; all it keeps is in the folder."""
-    for name in ("lists/partial", "cache/archives/partial", "etc", "dpkg"):
+    for name in ("lists/partial", "cache/archives/partial", "etc/apt.conf.d", "dpkg"):
         (call.folder / name).mkdir(parents=True, exist_ok=True)
     (call.folder / "dpkg/status").touch()
     (call.folder / "sources").write_text(f"deb [trusted=yes] {call.url} ./\n")
@@ -275,21 +280,22 @@ def apt(call: Call, place: Place, package: str) -> tuple[int, str]:
         "Dir::Etc::sourceparts": "-",
         "Acquire::http::Proxy": call.proxy,
         "Acquire::https::Proxy": call.proxy,
-        "Acquire::ftp::Proxy": call.proxy,
         "Acquire::https::CaInfo": call.ca,
         "Acquire::Retries": "0",
         "Acquire::Languages": "none",
         "APT::Sandbox::User": "root",
-        "Dir::Bin::dpkg": "/usr/bin/dpkg",
+        "Dir::Bin::Methods::ftp": "ftp",  # off by default
     }
     settings = call.folder / "apt.conf"
     lines = [f'{key} "{value}";\n' for key, value in options.items()]
     settings.write_text("".join(lines))
     environment = {"APT_CONFIG": str(settings)}
+    if call.url.startswith("ftp:"):  # told otherwise, it speaks FTP with its proxy
+        environment["ftp_proxy"] = call.proxy
     plain = Call(call.url, call.folder)
     first = launch(plain, place, ["apt-get", "-q", "update"], **environment)
-    if first[0] or "Err:" in first[1]:
-        return first[0] or 100, first[1]
+    if first[0]:
+        return first
     words = ["apt-get", "-q", "download", package]
     status, said = launch(plain, place, words, **environment)
     return status, first[1] + said

@@ -22,6 +22,7 @@ NAMES = ("nginx", "apache")
 CERTIFIED = ("nginx", "apache", "origin")
 GATEWAYS = ("gateway4.test", "gateway6.test")  # certified too, for doors inside TLS
 SAMPLE_SIZE = 300_007  # no multiple of any buffer
+CHANGED = 1577836800  # Wed, 01 Jan 2020 00:00:00 GMT
 PARTS = 10  # of a page
 OWNER = "nobody"  # as whom both serve
 _GIT = "/usr/lib/git-core/git-http-backend"
@@ -99,6 +100,7 @@ def lay_out(root: Path) -> None:
         (root / name).mkdir(parents=True)
     os.chown(root / "up", pwd.getpwnam(OWNER).pw_uid, -1)
     (root / "files/sample.bin").write_bytes(os.urandom(SAMPLE_SIZE))
+    os.utime(root / "files/sample.bin", (CHANGED, CHANGED))
     text = "".join(f"{number} lines that say the same\n" for number in range(3000))
     (root / "files/text.txt").write_text(text)
     (root / "secret/word.txt").write_text("told to joe alone\n")

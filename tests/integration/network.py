@@ -38,6 +38,7 @@ WAN_HOSTS = {  # the last number of the address, in either family
     "nginx": 30,
     "apache": 31,
     "origin": 32,  # servers of the tests' own
+    "host": 33,  # the server of the smuggling catalogue
     "third": 66,
 }
 

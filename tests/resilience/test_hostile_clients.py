@@ -86,7 +86,7 @@ def test_one_that_never_speaks(impatient: Running) -> None:
     with impatient.client() as client:
         begun = time.monotonic()
         assert str(client.reply()) == "421 Login took too long."
-        assert 1.0 < time.monotonic() - begun < 4
+        assert 1.0 < time.monotonic() - begun < 10
         assert client.closed()
     impatient.nothing_left(before)
 
@@ -106,7 +106,7 @@ def test_one_that_speaks_byte_by_byte(impatient: Running) -> None:
             if b"421" in answer:
                 break
         assert b"421 Login took too long.\r\n" in answer
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 10  # 600 bytes would take a minute
     impatient.nothing_left(before)
 
 
@@ -115,7 +115,7 @@ def test_one_that_stays_idle_when_logged_in(impatient: Running, nano: NanoFtpd) 
     with impatient.enter(nano) as client:
         begun = time.monotonic()
         assert str(client.reply()) == "421 Idle too long, closing."
-        assert 2.0 < time.monotonic() - begun < 4
+        assert 2.0 < time.monotonic() - begun < 10
         assert client.closed()
     assert nano.ended.wait(5)
     impatient.nothing_left(before)

@@ -20,6 +20,7 @@ from tests.resilience.running import (
     read_exactly,
     read_to_the_end,
 )
+from tests.starved import forgiven
 
 Start = Callable[..., Running]
 
@@ -77,8 +78,8 @@ def test_gateway_loses_the_records_of_the_last_second_at_most(
     gateway = start(loop=loop)
     answered: dict[str, float] = {}
     with gateway.enter(nano) as client:
-        until = time.monotonic() + 2.5
-        while time.monotonic() < until:
+        began = time.monotonic()
+        while time.monotonic() < began + 2.5 + forgiven([*answered.values()]):
             name = f"d{len(answered)}"
             client.expect(f"MKD {name}", 257)
             answered[name] = time.monotonic()
@@ -92,8 +93,9 @@ def test_gateway_loses_the_records_of_the_last_second_at_most(
     )
     kept = [str(path).rpartition("/")[2] for (path,) in found]
     assert kept == list(answered)[: len(kept)]  # each once, in order, without a gap
-    must = [name for name, moment in answered.items() if moment < killed - 1.0]
-    assert len(must) > 50
+    due = killed - 1.0 - forgiven([*answered.values()])
+    must = [name for name, moment in answered.items() if moment < due]
+    assert len(must) > 20
     assert len(kept) >= len(must)
 
 

@@ -169,14 +169,14 @@ async def test_a_wrong_one_is_answered_after_a_second(chain: Chain) -> None:
         begun = loop.time()
         assert await enter(peer, "alice", "wrong") == "530"
         assert await enter(peer, "nobody", "wrong") == "530"
-        assert 2.0 < loop.time() - begun < 3.0
+        assert loop.time() - begun > 2.0
         assert failed(scene) == [("alice", "login-wrong"), ("nobody", "login-wrong")]
 
 
 async def test_whoever_guesses_keeps_nobody_waiting_elsewhere(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portway.users.guessing.DELAYS", (3.0,))
+    monkeypatch.setattr("portway.users.guessing.DELAYS", (60.0,))
     async with stage(login="required", directory=chain) as scene:
         loop = asyncio.get_running_loop()
         guessers = [await another(scene) for _ in range(5)]
@@ -188,7 +188,7 @@ async def test_whoever_guesses_keeps_nobody_waiting_elsewhere(
         begun = loop.time()
         owner = await another(scene, "127.0.0.2")
         assert await enter(owner, "alice", "wonder") == "230"
-        assert loop.time() - begun < 1.0
+        assert loop.time() - begun < 10
         assert len(scene.records) == 1  # the others wait in line
         for task in guessing:
             task.cancel()

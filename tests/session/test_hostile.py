@@ -118,6 +118,7 @@ async def test_lines_without_end_of_which_none_is_a_command(line: bytes) -> None
         await scene.play("< 421 Lines came in, and no command among them.\nended")
 
 
+@pytest.mark.timeout(90)  # megabytes, line by line
 async def test_a_client_that_does_not_read_is_not_read_either() -> None:
     """Nothing piles up in between, whoever sends: the kernel's buffers are all."""
     async with stage() as scene:

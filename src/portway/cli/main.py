@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 import portway
+from portway.cli.ca import ca
 from portway.cli.check import check
 from portway.cli.common import WRONG_USAGE
 from portway.cli.explain import explain
@@ -33,7 +34,7 @@ def cli() -> None:
 
 for command in (
     *(serve, init, check, explain, replay, log),
-    *(sessions, kick, user, reload),
+    *(sessions, kick, user, reload, ca),
 ):
     cli.add_command(command)
 

@@ -40,6 +40,8 @@ def check(configuration: Configuration) -> Found:
         yield from _check_rule(rule, ("rules", place))
     yield from _check_ledger(configuration.ledger)
     yield from _check_logins(configuration.logins)
+    for here, text in configuration.ca.problems():
+        yield ("ca", *here), text
     for key in configuration.limits.__struct_fields__:
         if getattr(configuration.limits, key) < 1:
             yield ("limits", key), "at least 1; no limit can be switched off"

@@ -16,7 +16,7 @@ ANY = "*"  # a table's free name, or a place in a list
 
 # The tables and keys, whatever their value.
 _KEYS: dict[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"ca", "dashboard", "filter"}),
+    (): frozenset({"dashboard", "filter"}),
     ("gateway",): frozenset({"resolver"}),
     ("listen", ANY): frozenset(
         {

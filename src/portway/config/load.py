@@ -22,6 +22,7 @@ from portway.config.decode import (
     read_table,
     refuse_others,
 )
+from portway.config.interception import Ca
 from portway.config.lists import decode_lists
 from portway.config.locate import Path, locate
 from portway.config.report import Report, nearest, quoted
@@ -46,6 +47,7 @@ STARTER = "starter.toml"
 
 _MUST = (("protocol", '"ftp"'), ("address", '"127.0.0.1:2121"'))
 _TABLES = (
+    "ca",
     "gateway",
     "group",
     "listen",
@@ -204,6 +206,7 @@ def _decode(document: dict[str, Any], kinds: Kinds, report: Report) -> Configura
     ledger = document.get("ledger", {})
     limits = document.get("limits", {})
     logins = document.get("login", {})
+    ca = document.get("ca", {})
     return Configuration(
         path=report.file,
         gateway=decode_struct(Gateway, gateway, ("gateway",), report) or Gateway(),
@@ -214,6 +217,7 @@ def _decode(document: dict[str, Any], kinds: Kinds, report: Report) -> Configura
         limits=decode_struct(Limits, limits, ("limits",), report) or Limits(),
         lists=tuple(decode_lists(document, report)),
         logins=decode_struct(Logins, logins, ("login",), report) or Logins(),
+        ca=decode_struct(Ca, ca, ("ca",), report) or Ca(),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, Self
 from msgspec import Struct
 
 from portway.config.amounts import Count, Pace, Speed
+from portway.config.interception import Ca
 from portway.config.secret import Secret
 from portway.config.sources import Htpasswd, Ldap, Pam, Radius
 from portway.config.stores import SQLITE, StoreAt
@@ -243,3 +244,4 @@ class Configuration(Struct, frozen=True, kw_only=True):
     limits: Limits
     lists: tuple[ListFile, ...] = ()
     logins: Logins = Logins()
+    ca: Ca = Ca()

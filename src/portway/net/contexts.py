@@ -29,12 +29,14 @@ class TlsContexts:
     """What one listener demands of each side; None where there is no TLS.
 
     *accept* is for clients, *connect* for servers. *fresh* makes another context for
-    clients, like *accept*: what resumes one of its sessions was in that session.
+    clients, like *accept*: what resumes one of its sessions was in that session. *bare*
+    is like *connect*, and names no protocol that is to be spoken inside.
     """
 
     accept: ssl.SSLContext | None = None
     connect: ssl.SSLContext | None = None
     fresh: Callable[[], ssl.SSLContext] | None = None
+    bare: ssl.SSLContext | None = None
 
 
 NO_TLS = TlsContexts()

@@ -21,6 +21,7 @@ from portway.errors import PeerError, PortwayError, Refused, UpstreamError
 from portway.model import Endpoint, IPAddress, Reason, Side
 from portway.net.capture import bind_to
 from portway.net.listen import EXHAUSTED, prepare
+from portway.net.poll import Poll
 from portway.net.stream import SocketStream
 
 NEXT_ATTEMPT = 0.25  # seconds; RFC 8305, section 5
@@ -167,18 +168,21 @@ class _Race:
         bind_to(sock, at, target.source_port, foreign=target.foreign)
 
     def _settled(self, sock: socket.socket) -> None:
-        self.loop.remove_writer(sock.fileno())
         address = self._attempts.pop(sock)
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if self.result.done():
-            sock.close()
-        elif number:
-            sock.close()
+        won = not number and not self.result.done()
+        poll = Poll(sock)
+        if won:
+            poll.begin()  # before the writer goes: the loop keeps its place for both
+        self.loop.remove_writer(sock.fileno())
+        if won:
+            peer = Endpoint(str(address), self._target.port)
+            self.result.set_result(SocketStream(sock, self._target.side, peer, poll))
+            return
+        sock.close()
+        if not self.result.done():
             self._failed(address, number)
             self.next()
-        else:
-            peer = Endpoint(str(address), self._target.port)
-            self.result.set_result(SocketStream(sock, self._target.side, peer))
 
     def _failed(self, address: IPAddress, number: int) -> None:
         if number in EXHAUSTED:  # which is no fault of the server's

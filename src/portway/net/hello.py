@@ -12,6 +12,7 @@ HANDSHAKE = 22  # the content type of a record
 CLIENT_HELLO = 1
 SERVER_NAME = 0  # the extension's type, RFC 6066, section 3
 ALPN = 16  # RFC 7301
+ECH = 0xFE0D  # encrypted_client_hello
 NONE: frozenset[bytes] = frozenset()
 
 
@@ -19,11 +20,13 @@ class Hello(NamedTuple):
     """What a client says first: the server that it names, if any, and protocols.
 
     *server_name* is as it came, lower-case and without a dot at its end; bytes that are
-    not ASCII are in no name.
+    not ASCII are in no name. *ech*: another hello is encrypted within, which may name
+    another server; or nothing is, as browsers do so that nobody can tell.
     """
 
     server_name: str = ""
     alpn: frozenset[bytes] = NONE
+    ech: bool = False
 
 
 def read_hello(data: bytes) -> Hello | None:
@@ -78,7 +81,7 @@ def _read(hello: bytes) -> Hello:
         _, rest = _cut(rest, size)
     if not rest:
         return Hello()  # RFC 5246, section 7.4.1.2: they may be left out
-    name, alpn = "", NONE
+    name, alpn, ech = "", NONE, False
     extensions, _ = _cut(rest, 2)
     while extensions:
         kind = int.from_bytes(extensions[:2])
@@ -87,7 +90,9 @@ def _read(hello: bytes) -> Hello:
             alpn = frozenset(_names(_cut(body, 2)[0]))
         elif kind == SERVER_NAME and body:
             name = _server_name(_cut(body, 2)[0])
-    return Hello(name, alpn)
+        elif kind == ECH:
+            ech = True
+    return Hello(name, alpn, ech)
 
 
 def _server_name(listed: bytes) -> str:

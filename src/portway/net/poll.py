@@ -84,6 +84,11 @@ class Poll:
         self._writer = waiter = self.loop.create_future()
         return waiter
 
+    def begin(self) -> None:
+        """Take up the place in the loop that a first wait would take."""
+        if not self._reading:
+            self._arm_reader()
+
     def watch(self, on_hangup: Callable[[], None] | None) -> None:
         """Call *on_hangup* when the peer is gone and nobody reads; None: no more."""
         self.on_hangup = on_hangup

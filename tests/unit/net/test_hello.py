@@ -2,7 +2,7 @@ import ssl
 
 import pytest
 
-from portway.net.hello import MOST, RECORDS, alpn_of
+from portway.net.hello import ECH, MOST, RECORDS, alpn_of, read_hello
 
 
 def hello(*protocols: str, version: ssl.TLSVersion | None = None) -> bytes:
@@ -79,3 +79,24 @@ def test_no_more_is_wanted_than_a_bound() -> None:
 def test_pieces_that_nobody_sends_are_refused_at_once(data: bytes) -> None:
     with pytest.raises(ValueError, match="in pieces"):
         alpn_of(data)
+
+
+def with_extension(data: bytes, kind: int, body: bytes) -> bytes:
+    """Return a hello with one extension more, at its end."""
+    extension = kind.to_bytes(2) + len(body).to_bytes(2) + body
+    at = 5 + 4 + 34  # the record, the message, the version and the random bytes
+    for size in (1, 2, 1):
+        at += size + int.from_bytes(data[at : at + size])
+    listed = int.from_bytes(data[at : at + 2]) + len(extension)
+    hello = data[9:at] + listed.to_bytes(2) + data[at + 2 :] + extension
+    message = data[5:6] + len(hello).to_bytes(3) + hello
+    return data[:3] + len(message).to_bytes(2) + message
+
+
+def test_a_hello_within_the_hello_is_seen() -> None:
+    plain = read_hello(hello("h2"))
+    assert plain is not None
+    assert not plain.ech
+    found = read_hello(with_extension(hello("h2"), ECH, b"x" * 200))
+    assert found == plain._replace(ech=True)
+    assert found.server_name == "ftp.example.org"

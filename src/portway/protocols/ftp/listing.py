@@ -20,8 +20,18 @@ from portway.protocols.ftp.entries import (
     octal,
 )
 
-_MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".lower().split()
-_MONTH = rb"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+# As servers write them in English, German and French, in UTF-8 or in Latin-1.
+_NAMES = (
+    "jan janv jän|feb févr|mar mär mrz mars|apr avr avril|may mai|jun juin|"
+    "jul juil|aug août|sep sept|oct okt|nov|dec dez déc"
+)
+_MONTHS = {
+    word.encode(coding): number
+    for number, words in enumerate(_NAMES.split("|"), 1)
+    for word in words.split()
+    for coding in ("utf-8", "latin-1")
+}
+_MONTH = b"(?i:%b)" % b"|".join(map(re.escape, _MONTHS))
 DAY = timedelta(days=1)  # a server's clock may be that far ahead, by its time zone
 
 # What `ls -l` prints, and all that imitate it: some leave out the links, or the group,
@@ -160,7 +170,7 @@ class Listing:
         self, month: bytes, day: bytes, clock: bytes | None, year: bytes | None
     ) -> date | None:
         """Return the day; without a *year*, the last one before tomorrow."""
-        which = _MONTHS.index(month.lower()) + 1
+        which = _MONTHS[month.lower()]
         if year is not None:
             return moment(int(year), which, int(day), clock)
         found = None
@@ -195,7 +205,7 @@ class Listing:
         if found is None:
             return None
         name, blocks, day, month, year, clock, rights = found.groups()
-        which = _MONTHS.index(month.lower()) + 1
+        which = _MONTHS[month.lower()]
         modified = moment(int(year), which, int(day), clock)
         mode = _vms_mode(rights)
         folder = re.fullmatch(rb"(?i)(.+)\.dir;\d+", name)

@@ -22,7 +22,8 @@ from portway.net.stream import SocketStream
 from portway.protocols.ftp import servertls
 from portway.protocols.ftp.desk import Farewell
 from portway.protocols.ftp.dialogue import Reply
-from portway.protocols.ftp.errand import Errand, Said, Station
+from portway.protocols.ftp.errand import Errand, Station
+from portway.protocols.ftp.said import Said
 from portway.protocols.ftp.settings import Upstream as Wanted
 from portway.protocols.ftp.upstream import Upstream
 

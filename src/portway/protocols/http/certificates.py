@@ -34,11 +34,21 @@ def contexts_of(listener: Listener) -> tuple[TlsContexts, tuple[Wrong, ...]]:
         files = {name: getattr(settings, name) for name in ("client_ca", "key")}
         accept = _made(make, "certificate", files, wrong)
     connect = connect_context(settings.upstream, wrong)
-    return TlsContexts(accept=accept, connect=connect), tuple(wrong)
+    forward = listener.mode == "forward"  # there alone are URLs of FTP
+    bare = bare_context(settings.upstream, wrong) if forward and not wrong else None
+    return TlsContexts(accept=accept, connect=connect, bare=bare), tuple(wrong)
 
 
 def connect_context(upstream: Upstream, wrong: list[Wrong]) -> SSLContext | None:
     """Return what TLS demands of servers; what is wrong with files goes to *wrong*."""
+    context = bare_context(upstream, wrong)
+    if context is not None:
+        context.set_alpn_protocols(list(ALPN))
+    return context
+
+
+def bare_context(upstream: Upstream, wrong: list[Wrong]) -> SSLContext | None:
+    """As `connect_context`, where it is not HTTP that is spoken inside."""
     make = partial(
         connecting,
         verify=upstream.verify,
@@ -48,10 +58,7 @@ def connect_context(upstream: Upstream, wrong: list[Wrong]) -> SSLContext | None
         minimum=upstream.tls_min,
     )
     files = {f"upstream.{name}": getattr(upstream, name) for name in ("ca", "key")}
-    context = _made(make, "upstream.certificate", files, wrong)
-    if context is not None:
-        context.set_alpn_protocols(list(ALPN))
-    return context
+    return _made(make, "upstream.certificate", files, wrong)
 
 
 def _made(

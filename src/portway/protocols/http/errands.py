@@ -5,7 +5,7 @@ Not here: the serving. Invariant: what no part serves is refused, and left on re
 
 from portway.model import Endpoint, Side, read_address
 from portway.net.capture import original_destination
-from portway.protocols.http import own, reverse, upgrade
+from portway.protocols.http import ftp_urls, own, reverse, upgrade
 from portway.protocols.http.authority import Form, Target, read_target
 from portway.protocols.http.connect import Within, connect
 from portway.protocols.http.forward import forward, is_for_us, options
@@ -60,7 +60,7 @@ async def serve(
     elif turn.target.form is Form.AUTHORITY:
         await connect(turn, within)
     elif turn.target.scheme not in {"http", "https"}:
-        raise BadMessage(Side.CLIENT, 501, "not served")
+        await ftp_urls.serve(turn)
     elif turn.house.mode == "reverse":
         await reverse.serve(turn, alarm)
     else:

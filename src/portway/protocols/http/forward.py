@@ -5,13 +5,12 @@ are written anew from what was understood of them; a reply that breaks off once 
 has gone is cut, and so is the request whose client breaks off.
 """
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 
-from portway.errors import PeerError, PortwayError, Refused
+from portway.errors import ParentError, PeerError, PortwayError, Refused
 from portway.exchange import Exchange
-from portway.model import Naming, Outcome, Reason, Side
+from portway.model import Naming, Reason, Side
 from portway.protocols.http import bodies
 from portway.protocols.http.authority import Form
 from portway.protocols.http.fields import (
@@ -33,11 +32,11 @@ from portway.protocols.http.methods import action_of, naming_of
 from portway.protocols.http.pace import Alarm, Pace
 from portway.protocols.http.refusal import METHODS
 from portway.protocols.http.turn import Turn
-from portway.protocols.http.upstream import Server, reach
+from portway.protocols.http.upload import Upload, framing_for, with_what_is_here
+from portway.protocols.http.upstream import Server, reach, tie
 from portway.protocols.http.wire import BadMessage, ResponseHead
 
 INTERIM = 16  # replies of 1xx that one request may have
-GATHERED = 1 << 20  # bytes of a chunked request for a server that knows no chunks
 TRIED_AGAIN = frozenset({"GET", "HEAD", "OPTIONS"})
 TIED = (b"ntlm", b"negotiate")  # logins that belong to a connection: RFC 4559
 
@@ -65,15 +64,15 @@ async def forward(turn: Turn, alarm: Alarm, naming: Naming | None = None) -> Non
 class Passage:
     """One request on its way to one server, and the reply on its way back."""
 
-    __slots__ = ("_alarm", "_exchange", "_failure", "_server", "_turn", "_upload")
+    __slots__ = ("_alarm", "_awaits", "_exchange", "_server", "_turn", "_upload")
 
     def __init__(self, turn: Turn, exchange: Exchange, alarm: Alarm) -> None:
         self._turn = turn
         self._exchange = exchange
         self._alarm = alarm
         self._server: Server | None = None
-        self._upload: asyncio.Task[None] | None = None
-        self._failure: PortwayError | None = None  # of the upload
+        self._upload: Upload | None = None
+        self._awaits = False  # a reply
 
     @property
     def asked(self) -> bool:
@@ -89,16 +88,16 @@ class Passage:
         """
         if self._turn.house.edge.is_in(self._turn.head):
             raise Refused(Reason.LOOP)
-        whole = False
+        reusable: bool | None = None
         try:
             head = await self.ask(connection)
             if head.status == 101 and join is not None:
                 await join(head)
                 return
-            whole = await self.pass_reply(head)
+            reusable = await self.pass_reply(head)
         finally:
             await self._end_upload()
-            self._part(whole=whole)
+            self._part(reusable=reusable)
 
     @property
     def server(self) -> Server:
@@ -132,17 +131,18 @@ class Passage:
 
     async def _ask_once(self, connection: tuple[bytes, ...]) -> ResponseHead:
         turn, server = self._turn, self.server
-        body = await self._framing()
+        exchange = self._exchange
+        body = await framing_for(turn)
         data = self._request(body, connection)
-        if turn.here and not turn.read and not self._exchange.up.limited:
-            data = await self._with_what_is_here(data)
+        if turn.here and not turn.read and not exchange.up.limited:
+            data = await with_what_is_here(turn, exchange, data)
         try:
             await server.stream.send(data)
         except PeerError:  # it may have said why
             if turn.read and server.reused:
                 raise
         if not turn.read:
-            self._upload = asyncio.get_running_loop().create_task(self._send_body())
+            self._upload = Upload(turn, exchange, server.stream, self._expect_reply)
         return await self._final_head(upgrade=b"upgrade" in connection)
 
     def _request(self, body: Framing, connection: tuple[bytes, ...]) -> bytes:
@@ -156,7 +156,7 @@ class Passage:
             target.authority,
             Origin(str(turn.gate.address), target.authority.decode(), target.scheme),
             headers=handling.headers,
-            without=(house.login_field,),
+            without=house.own_fields,
             connection=connection,
         )
         path = target.path
@@ -174,76 +174,19 @@ class Passage:
         login = b"Basic " + b64encode(pair.encode())
         return ((b"Proxy-Authorization", login),)
 
-    async def _framing(self) -> Framing:
-        """Return how the body goes to the server; an old one is given a length."""
-        turn = self._turn
-        place = (turn.target.host, turn.target.port)
-        if turn.body.kind is Body.NONE or place not in turn.house.old:
-            return turn.body
-        await turn.go_on()  # such a server never says 100
-        if turn.body.kind is not Body.CHUNKED or turn.read:
-            return turn.body
-        try:
-            payload = await bodies.gather(turn.client, GATHERED)
-        except Refused:
-            raise BadMessage(
-                Side.CLIENT, 411, "the server needs to know the length"
-            ) from None
-        turn.client.unread(payload)
-        turn.here, turn.body = len(payload), Framing(Body.LENGTH, len(payload))
-        turn.read = not payload
-        return turn.body
-
-    async def _with_what_is_here(self, data: bytes) -> bytes:
-        """Return *data* with the whole body behind it, if that has come already."""
-        turn = self._turn
-        if turn.body.kind is not Body.LENGTH or turn.here < turn.body.length:
-            return data
-        body = b""
-        while len(body) < turn.body.length:
-            body += await turn.client.receive(turn.body.length - len(body))
-        turn.here -= len(body)
-        turn.read = True
-        self._exchange.up.moved(len(body))
-        return data + body
-
-    async def _send_body(self) -> None:
-        """Send the body that is still to come; a client that breaks off breaks all."""
-        turn, exchange, stream = self._turn, self._exchange, self.server.stream
-        settings = turn.house.settings
-        pace = Pace(turn.client, stream, exchange.up, settings.stall, settings.min_rate)
-        try:
-            if turn.body.kind is Body.CHUNKED:
-                outlet = bodies.Outlet(stream, exchange.up, chunked=True, trailers=True)
-                await bodies.pass_chunked(turn.client, outlet, exchange, up=True)
-            else:
-                length = turn.body.length
-                await bodies.pass_length(turn.client, stream, exchange, length, up=True)
-            turn.read = True
-        except PortwayError as error:
-            self._failure = error
-            if error.side is not Side.SERVER:
-                stream.interrupt(error)
-        finally:
-            pace.close()
-
     async def _end_upload(self) -> None:
         upload, self._upload = self._upload, None
         if upload is not None:
-            upload.cancel()
-            await asyncio.wait({upload})
+            await upload.stop()
 
     # The reply.
 
     async def _final_head(self, *, upgrade: bool) -> ResponseHead:
         turn, server = self._turn, self.server
         settings = turn.house.settings.upstream
-        self._alarm.set(
-            settings.reply_timeout,
-            server.stream,
-            f"no reply in {settings.reply_timeout:.0f} s",
-            Reason.TIMEOUT,
-        )
+        self._awaits = True
+        if self._upload is None:
+            self._expect_reply()
         try:
             for _ in range(INTERIM + 1):
                 head = await server.read_head(tolerant=settings.tolerant)
@@ -252,8 +195,16 @@ class Passage:
                     return head
                 await self._pass_interim(head)
         finally:
+            self._awaits = False
             self._alarm.clear()
         raise BadMessage(Side.SERVER, 502, f"over {INTERIM} replies of 1xx")
+
+    def _expect_reply(self) -> None:
+        """The server has the whole request: its reply is due."""
+        if self._awaits:
+            seconds = self._turn.house.settings.upstream.reply_timeout
+            text = f"no reply in {seconds:.0f} s"
+            self._alarm.set(seconds, self.server.stream, text, Reason.TIMEOUT)
 
     async def _pass_interim(self, head: ResponseHead) -> None:
         turn = self._turn
@@ -262,7 +213,7 @@ class Passage:
         if head.status == 100:
             if not turn.expects:
                 return  # the client did not ask
-            turn.was_told()
+            turn.expects = False
         if turn.head.minor:
             fields = response_fields(head, turn.house.edge)
             await turn.client.send(format_response(head.status, head.words, fields))
@@ -278,9 +229,9 @@ class Passage:
 
         Raises what breaks it off.
         """
-        turn, server, exchange = self._turn, self.server, self._exchange
-        if head.status == 407 and not server.to_parent:
-            raise BadMessage(Side.SERVER, 502, "a server asks for the proxy's login")
+        turn, exchange = self._turn, self._exchange
+        if head.status == 407:
+            raise self._asks_for_login()
         framing = response_body(head, turn.head.method)
         media = head.known.get(b"content-type")
         if media is not None:
@@ -291,14 +242,22 @@ class Passage:
             turn.keeps = False
             if head.status >= 400:
                 await self._end_upload()
-        exchange.end(Outcome.OK, status=str(head.status))
+        exchange.told(str(head.status))
         fields = response_fields(head, turn.house.edge, connection=self._connection())
         data = format_response(head.status, head.words, fields, self._framed(framing))
         await self._pass_body(data, framing)
         if self._upload is not None:
-            await asyncio.wait({self._upload})
+            await self._upload.wait()
         good = framing.reusable and wants_keep_alive(head)
         return good and not early and turn.read
+
+    def _asks_for_login(self) -> PortwayError:
+        """Return what a 407 means: only the parent may ask, and that is for us."""
+        parent = self._turn.house.parent
+        if self.server.to_parent and parent is not None:
+            words = "it refuses the login (407)"
+            return ParentError(Reason.VIA, parent.at, "login", words)
+        return BadMessage(Side.SERVER, 502, "a server asks for the proxy's login")
 
     def _length_of(self, framing: Framing) -> int | None:
         if framing.kind is Body.LENGTH:
@@ -368,17 +327,22 @@ class Passage:
         else:
             await bodies.pass_to_end(source, outlet, exchange)
 
-    def _part(self, *, whole: bool) -> None:
-        """Let the server's connection wait for another request, or end it."""
-        server = self._server
+    def _part(self, *, reusable: bool | None) -> None:
+        """Let the server's connection wait for another request, or end it.
+
+        *reusable* is None where something is missing of the request, or of the reply.
+        """
+        server, turn = self._server, self._turn
         if server is None or server.stream.closed:
             return
-        if whole and not self._is_tied:
-            self._exchange.services.idle.keep(server.key, server.stream, server.address)
-        elif whole:
-            server.stream.close()
-        else:  # it may not take the request, nor we the reply, for whole
+        if reusable is None or not turn.read:
             server.stream.abort()
+        elif not reusable:
+            server.stream.close()
+        else:
+            if self._is_tied:
+                tie(server, turn)
+            self._exchange.services.idle.keep(server.key, server.stream, server.address)
 
     @property
     def _is_tied(self) -> bool:

@@ -88,7 +88,7 @@ def read_path(path: bytes) -> FtpPath:
 def _without_type(path: bytes) -> tuple[bytes, str]:
     plain, mark, kind = path.rpartition(b";")
     word, equals, letter = kind.partition(b"=")
-    if not mark or not equals or word.lower() != b"type":
+    if not mark or not equals or word.lower() != b"type" or b"/" in letter:
         return path, ""
     found = letter.lower().decode("latin-1")
     if found not in _TYPES:

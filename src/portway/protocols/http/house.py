@@ -70,6 +70,13 @@ class House:
         return 407, b"Proxy-Authenticate", value
 
     @property
+    def own_fields(self) -> tuple[bytes, ...]:
+        """Fields that are for us alone, lower-case, beside those of all proxies."""
+        if self.mode == "reverse" and self.login != "none":
+            return (self.login_field,)
+        return ()
+
+    @property
     def login_field(self) -> bytes:
         """Where logins to us stand, lower-case."""
         return b"authorization" if self.mode == "reverse" else b"proxy-authorization"

@@ -15,8 +15,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portway.errors import Refused
-from portway.model import Credentials, Reason
+from portway.errors import PortwayError, Refused
+from portway.model import Access, Credentials, Reason, read_address
+from portway.policy.rule import Condition, Rule, deeds
+from portway.protocols.http.methods import action_of, naming_of
 from portway.users.directory import Verification, Verified
 
 if TYPE_CHECKING:
@@ -96,6 +98,50 @@ class Logins:
 
     def _name(self, field: bytes) -> bytes:
         return hmac.digest(self._key, field, "sha256")
+
+
+def would_help(turn: "Turn", error: PortwayError) -> bool:
+    """Say whether a login may open what *error* refuses to somebody unknown.
+
+    That is, whether a rule before the one that decided allows it to accounts.
+    """
+    gate, target = turn.gate, turn.target
+    if turn.house.login != "optional" or gate.identity.user:
+        return False
+    if not isinstance(error, Refused) or error.verdict is None:
+        return False
+    naming = naming_of(target.scheme)
+    access = Access(
+        protocol="http",
+        client=gate.address,
+        user="",
+        action=action_of(turn.head.method),
+        method=turn.head.method,
+        host=target.host,
+        port=target.port,
+        address=read_address(target.host),
+        path=target.view,
+        scheme=naming.scheme,
+    )
+    now, decided = gate.services.clock(), error.verdict
+    for rule in gate.services.rules.rules:
+        if (rule.name, rule.where) == (decided.rule, decided.rule_at):
+            return False
+        if rule.allows and _opens_to_accounts(rule, access, now):
+            return True
+    return False
+
+
+def _opens_to_accounts(rule: Rule, access: Access, now: float) -> bool:
+    who = rule.who
+    if who.include(access) or not (who.users or who.groups):
+        return False
+    if rule.do.isdisjoint(deeds(access)):
+        return False
+    if rule.when is not None and not rule.when.covers(now):
+        return False
+    mismatch = rule.to.mismatch(access, inside=False)
+    return mismatch is None or mismatch is Condition.ADDRESS
 
 
 Said = tuple[bytes, float]  # what a client sent, and until when that counts

@@ -8,6 +8,7 @@ judged by itself.
 import asyncio
 import re
 import socket
+from collections.abc import Hashable
 from contextlib import suppress
 
 from portway.errors import PeerError, PortwayError, ProtocolError, Refused
@@ -18,12 +19,12 @@ from portway.net.linger import linger
 from portway.net.stream import SocketStream
 from portway.net.tls import TCP_CLOSE, start_tls
 from portway.protocols.http import bodies, captured, errands, own
-from portway.protocols.http.answers import answer_to
 from portway.protocols.http.authority import Form, Target
 from portway.protocols.http.house import House
 from portway.protocols.http.inside import Inside
-from portway.protocols.http.login import log_in
+from portway.protocols.http.login import log_in, would_help
 from portway.protocols.http.pace import Alarm
+from portway.protocols.http.refusal import answer_for
 from portway.protocols.http.turn import Turn
 from portway.protocols.http.wire import (
     BadMessage,
@@ -56,6 +57,7 @@ class Session:
         "_login",
         "_main",
         "_stream",
+        "_ties",
         "_turn",
     )
 
@@ -64,13 +66,14 @@ class Session:
         self._stream = stream
         self._gate = gate
         gate.parent = house.parent
-        gate.tells = _told
+        gate.tells = self._told
         self._inside: Inside | None = None
         self._alarm = Alarm()
         self._main: asyncio.Task[None] | None = None
         self._error: PortwayError | None = None  # what ends it from outside
         self._turn: Turn | None = None  # the request that is being served
         self._in_a_row = 0
+        self._ties: set[Hashable] = set()  # see Turn
         self._login = (b"", 0.0)  # what was sent, and until when it counts
 
     @classmethod
@@ -147,6 +150,12 @@ class Session:
             return
         self._end(PeerError(Side.CLIENT, "the client closed the connection"))
 
+    def _told(self, error: PortwayError) -> str:
+        """Return the status that the client gets for *error*."""
+        if self._turn is not None and would_help(self._turn, error):
+            return str(self._house.challenge[0])
+        return str(answer_for(self._house, error).status)
+
     # Requests.
 
     async def _serve_one(self) -> bool:
@@ -172,6 +181,9 @@ class Session:
         except PortwayError as error:
             if error.reason is Reason.LOGIN:
                 self._login = (b"", 0.0)
+            if would_help(turn, error):
+                asking = Refused(Reason.LOGIN)
+                asking.record, error = error.record, asking
             await turn.refuse(error)
 
     async def _within(self, client: SocketStream, inside: Inside) -> None:
@@ -190,7 +202,8 @@ class Session:
         try:
             head = parse_request(block)
             target = errands.target_of(head, self._house, self._inside)
-            return Turn(self._house, self._gate, self._stream, head, target, here)
+            stream, ties = self._stream, self._ties
+            return Turn(self._house, self._gate, stream, head, target, here, ties)
         except BadMessage as error:
             await self._refuse_bad(error, block)
             return None
@@ -230,7 +243,7 @@ class Session:
             await bodies.drop(self._stream, length)
         self._in_a_row += 1
         if self._in_a_row >= IN_A_ROW:
-            self._in_a_row = 0
+            self._in_a_row = 1
             await asyncio.sleep(0)
         return True
 
@@ -316,10 +329,6 @@ class Session:
         turn.keeps = False
         await turn.refuse(error)
         await self._close()
-
-
-def _told(error: PortwayError) -> str:
-    return str(answer_to(error).status)
 
 
 def _is_reset(stream: SocketStream) -> bool:

@@ -14,9 +14,12 @@ from msgspec import Struct, structs
 from portway.config.reverse import ReverseSettings
 from portway.config.schema import Listener, Wrong
 from portway.config.secret import Secret
-from portway.model import Endpoint, IPAddress
+from portway.errors import Refused
+from portway.exchange import Exchange
+from portway.model import Endpoint, IPAddress, Reason
 from portway.net.parent import Parent, read_parent
 from portway.policy.match import IPNetwork
+from portway.protocols.http.ftp_side import FtpSide
 from portway.units import Rate, Seconds
 
 PORT = 80  # of URLs
@@ -147,6 +150,7 @@ class HttpSettings(ReverseSettings, frozen=True, kw_only=True):
     capture: Literal["redirect", "tproxy"] = "redirect"
     proxy_protocol: tuple[IPNetwork, ...] = ()
     pac: Pac = Pac()
+    ftp: FtpSide = FtpSide()
     upstream: Upstream = Upstream()
 
     @property
@@ -181,6 +185,7 @@ class HttpSettings(ReverseSettings, frozen=True, kw_only=True):
             if getattr(self, key) < 1:
                 yield Wrong(key, "at least a second")
         yield from self.pac.problems
+        yield from self.ftp.problems
         yield from self.upstream.problems(listener)
 
     def _wrong_ports(self) -> Iterable[Wrong]:
@@ -272,6 +277,14 @@ class Ports:
     def admit(self, word: str, port: int) -> bool:
         """Say whether *port* may be reached: *word* is a scheme, or ``connect``."""
         return self._any or any(port in ports for ports in self._by_word[word])
+
+    def check(self, word: str, exchange: Exchange) -> None:
+        """Raise Refused, PORT, unless that of *exchange* may be reached.
+
+        A rule that names the very port opens it, whatever is listed here.
+        """
+        if not (self.admit(word, exchange.access.port) or exchange.names_port):
+            raise Refused(Reason.PORT)
 
 
 def read_ports(words: tuple[str, ...]) -> tuple[range, ...]:

@@ -6,21 +6,20 @@ that cannot be ended whole is cut, so that it never looks whole.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Hashable, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from email.utils import formatdate
 
-from portway.errors import PeerError, PortwayError, Refused
+from portway.errors import PeerError, PortwayError
 from portway.exchange import Exchange
 from portway.gate import Gate
-from portway.lines import shown
 from portway.model import Action, Naming, Reason, Side
 from portway.net.stream import CHUNK, SocketStream, Stream
 from portway.protocols.http import bodies, pages
 from portway.protocols.http.answers import answer_to, phrase, words_of
 from portway.protocols.http.authority import Target
 from portway.protocols.http.chunks import chunk, last_chunk
+from portway.protocols.http.facts import facts_of
 from portway.protocols.http.framing import (
     CHUNKED,
     NO_BODY,
@@ -38,22 +37,22 @@ from portway.protocols.http.pace import Pace
 from portway.protocols.http.places import Place, judge_name
 from portway.protocols.http.refusal import answer_for, because_of, fields_of
 from portway.protocols.http.wire import RequestHead
+from portway.relay.meter import Meter
 
 Fields = Iterable[tuple[bytes, bytes]]  # names and values, as they go on the wire
 
 DROPPED = 65536  # bytes of a body that nobody wants, so that the connection may stay
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-MOST = 1024  # bytes of a field that a record holds
 
 
 class Turn:
     """One request, and its answer.
 
-    *head* is the request's, *target* what it asks for. *client* is the connection; what
-    came behind the head was given back to it, *here* bytes, so that a tunnel, or the
-    body's reader, gets it first. *answered*: bytes of an answer have gone. *keeps*: the
-    connection may serve another request behind this one. *place* says where to go, if
-    the target does not.
+    *head* is the request's, *target* what it asks for. What came behind the head,
+    *here* bytes, was given back to *client*, the connection. *answered*: bytes of an
+    answer have gone. *keeps*: the connection may serve another request behind this one.
+    *place* says where to go, if the target does not. *ties* are the servers with which
+    the client has connections for itself.
     """
 
     __slots__ = (
@@ -74,6 +73,7 @@ class Turn:
         "sent",
         "status",
         "target",
+        "ties",
     )
 
     def __init__(  # noqa: PLR0913, PLR0917 - what the session knows of a request
@@ -84,6 +84,7 @@ class Turn:
         head: RequestHead,
         target: Target,
         here: int = 0,
+        ties: set[Hashable] | None = None,
     ) -> None:
         self.house = house
         self.gate = gate
@@ -91,6 +92,7 @@ class Turn:
         self.head = head
         self.target = target
         self.here = here
+        self.ties: set[Hashable] = set() if ties is None else ties
         self.place: Place | None = None
         self.body: Framing = request_body(head)
         self.read = self.body.kind is Body.NONE or self.body.length == 0
@@ -136,11 +138,11 @@ class Turn:
         )
         try:
             if place is None:
-                self._check_port(exchange, word or target.scheme)
+                self.house.ports.check(word or target.scheme, exchange)
             elif place.unproven:
                 exchange.note(host_unproven=place.unproven)
                 judge_name(exchange, place.unproven)
-            self._note(exchange)
+            exchange.note(**facts_of(self.head))
         except BaseException as error:
             if isinstance(error, PortwayError):
                 error.record = exchange.id
@@ -148,19 +150,6 @@ class Turn:
             exchange.close(error)
             raise
         return exchange
-
-    def _check_port(self, exchange: Exchange, word: str) -> None:
-        if self.house.ports.admit(word, self.target.port) or exchange.names_port:
-            return
-        raise Refused(Reason.PORT)
-
-    def _note(self, exchange: Exchange) -> None:
-        known = self.head.known
-        agent, referer = known.get(b"user-agent"), known.get(b"referer")
-        if agent is not None:
-            exchange.note(agent=shown(agent[:MOST]))
-        if referer is not None:
-            exchange.note(referer=shown(referer.partition(b"?")[0][:MOST]))
 
     def blamed(self, error: BaseException) -> BaseException:
         """Return what ended it, if that is what *error* comes of."""
@@ -186,10 +175,6 @@ class Turn:
             await self.client.send(CONTINUE)
         self.expects = False
 
-    def was_told(self) -> None:
-        """The server has told the client to go on."""
-        self.expects = False
-
     async def read_into(self, sink: Stream, exchange: Exchange) -> int:
         """Move the request's body, decoded, to *sink*; return its bytes.
 
@@ -200,10 +185,7 @@ class Turn:
         if self.read:
             return 0
         await self.go_on()
-        settings = self.house.settings
-        pace = Pace(
-            self.client, sink, exchange.up, settings.stall, float(settings.min_rate)
-        )
+        pace = self._pace(self.client, sink, exchange.up)
         try:
             if self.body.kind is Body.CHUNKED:
                 outlet = bodies.Outlet(sink, exchange.up, chunked=False)
@@ -217,6 +199,10 @@ class Turn:
             pace.close()
         self.read = True
         return count
+
+    def _pace(self, source: Stream, sink: Stream, meter: Meter) -> Pace:
+        settings = self.house.settings
+        return Pace(source, sink, meter, settings.stall, settings.min_rate)
 
     # The answer.
 
@@ -285,10 +271,7 @@ class Turn:
 
         They are counted, and limited, as *exchange*'s bytes down. Raises PeerError.
         """
-        settings = self.house.settings
-        pace = Pace(
-            source, self.client, exchange.down, settings.stall, settings.min_rate
-        )
+        pace = self._pace(source, self.client, exchange.down)
         try:
             if self.sent.kind is not Body.CHUNKED:
                 await self._flush()
@@ -355,36 +338,12 @@ class Turn:
             exchange.told(str(answer.status))
         if answer.closes or (error.side is Side.CLIENT and not self.read):
             self.keeps = False
-        page = self._page(answer.status, words_of(error), error=error)
-        if exchange is not None:
-            page = replace(page, record=exchange.id)
+        page = self._page(answer.status, words_of(error), exchange, error=error)
         with suppress(PeerError):
             self.client.resume()
             await self._send_page(page, fields_of(self.house, answer))
             return
         self.cut()
-
-    def _page(
-        self,
-        status: int,
-        text: str,
-        *,
-        title: str = "",
-        error: PortwayError | None = None,
-    ) -> pages.Page:
-        services = self.gate.services
-        return pages.Page(
-            status=status,
-            title=title or phrase(status),
-            text=text,
-            time=services.clock(),
-            host=self.target.host,
-            action=action_of(self.head.method).value if self.target.host else "",
-            because=because_of(error),
-            record="" if error is None else error.record,
-            contact=services.contact,
-            gateway=self.house.name,
-        )
 
     async def page(
         self,
@@ -399,11 +358,33 @@ class Turn:
 
         *exchange* gets the status for its record. Raises PeerError.
         """
-        page = self._page(status, text, title=title)
         if exchange is not None:
             exchange.told(str(status))
-            page = replace(page, record=exchange.id)
+        page = self._page(status, text, exchange, title=title)
         await self._send_page(page, fields)
+
+    def _page(
+        self,
+        status: int,
+        text: str,
+        exchange: Exchange | None,
+        *,
+        title: str = "",
+        error: PortwayError | None = None,
+    ) -> pages.Page:
+        record = "" if error is None else error.record
+        return pages.Page(
+            status=status,
+            title=title or phrase(status),
+            text=text,
+            time=self.gate.services.clock(),
+            host=self.target.host,
+            action=action_of(self.head.method).value if self.target.host else "",
+            because=because_of(error),
+            record=record if exchange is None else exchange.id,
+            contact=self.gate.services.contact,
+            gateway=self.house.name,
+        )
 
     async def _send_page(self, page: pages.Page, fields: Fields) -> None:
         media, body = pages.render(page, self.head.known.get(b"accept"))

@@ -86,9 +86,20 @@ def key_of(turn: Turn, house: House) -> Hashable:
     Who shows the client to its servers has a connection for each.
     """
     target, place, who = turn.target, turn.place, _shown(house, turn.gate)
+    key: tuple[Hashable, ...]
     if place is None:
-        return house, target.scheme, target.host, target.port, who
-    return house, place.secure, place.endpoint, target.host, who
+        key = house, target.scheme, target.host, target.port, who
+    else:
+        key = house, place.secure, place.endpoint, target.host, who
+    return (*key, turn.gate) if turn.ties and key in turn.ties else key
+
+
+def tie(server: Server, turn: Turn) -> None:
+    """Let nobody but this client use the connection: it has a login of its own."""
+    key = server.key
+    if isinstance(key, tuple) and turn.gate not in key:
+        turn.ties.add(key)
+        server.key = (*key, turn.gate)
 
 
 def _shown(house: House, gate: Gate) -> Hashable:

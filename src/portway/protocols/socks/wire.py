@@ -213,6 +213,7 @@ def read_login(data: bytes) -> tuple[Credentials, int] | None:
 def read_request(data: bytes) -> tuple[Request, int] | None:
     """Read a request of SOCKS 5. RFC 1928, section 4.
 
+    The host of an ASSOCIATE is a hint that nobody needs: a name there is zeros.
     Raises ProtocolError; UnknownAddressError.
     """
     if len(data) >= 3 and (data[0] != VERSION_5 or data[2]):
@@ -222,7 +223,11 @@ def read_request(data: bytes) -> tuple[Request, int] | None:
     end = 3 + _size(data[3:5])
     if len(data) < end:
         return None
-    return _checked(Request(VERSION_5, data[1], _place(data[3:end]))), end
+    if data[1] == Command.ASSOCIATE and data[3] == _NAME:  # PySocks says "0"
+        at = Endpoint("0.0.0.0", *_PORT.unpack(data[end - 2 : end]))
+    else:
+        at = _place(data[3:end])
+    return _checked(Request(VERSION_5, data[1], at)), end
 
 
 def read_request_4(data: bytes) -> tuple[Request, int] | None:

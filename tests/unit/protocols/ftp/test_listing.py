@@ -17,8 +17,11 @@ def read(*lines: bytes, now: datetime = NOW) -> list[Item]:
     return [item for item in found if item is not None]
 
 
-def at(*numbers: int) -> datetime:
-    return datetime(*numbers)  # noqa: DTZ001 - by the server's own clock  # type: ignore[arg-type]
+def at(  # noqa: PLR0917 - a date has so many
+    year: int, month: int, day: int, hour: int, minute: int, second: int = 0
+) -> datetime:
+    """Return a moment by the server's own clock."""
+    return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - no zone
 
 
 UNIX = {
@@ -112,7 +115,7 @@ def test_a_time_without_a_year_is_of_the_year_before_tomorrow() -> None:
     def year(day: bytes) -> int | None:
         (item,) = read(b"-rw-r--r-- 1 a s 1 %b x" % day)
         assert isinstance(item, Entry)
-        return item.modified and item.modified.year
+        return None if item.modified is None else item.modified.year
 
     assert year(b"Mar 10 11:59") == 2024
     assert year(b"Mar 11 11:59") == 2024  # its clock may be ahead of ours
@@ -201,3 +204,26 @@ def test_a_line_made_to_be_slow_is_not() -> None:
         b"05-01-23  10:30AM " + b"1" * 60000,
     ):
         read(line[:8192])
+
+
+@pytest.mark.parametrize(
+    ("words", "month"),
+    [
+        ("7. Mär 2024", 3),
+        ("7 Mrz  2024", 3),
+        ("Mai  7  2024", 5),
+        ("Okt  7  2024", 10),
+        ("7. Dez 2024", 12),
+        ("févr.  7  2024", 2),
+        ("7 juil. 2024", 7),
+        ("août  7  2024", 8),
+        ("déc.  7  2024", 12),
+    ],
+)
+@pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
+def test_months_in_german_and_french(words: str, month: int, coding: str) -> None:
+    line = b"-rw-r--r-- 1 joe users 12 %b a file" % words.encode(coding)
+    found = Listing(NOW).read(line)
+    assert isinstance(found, Entry)
+    assert (found.name, found.size) == (b"a file", 12)
+    assert found.modified == date(2024, month, 7)

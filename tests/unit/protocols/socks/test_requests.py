@@ -27,6 +27,7 @@ READERS: list[tuple[Callable[[bytes], object], bytes, object]] = [
         )
         for at in (V4, V6, NAME)
         for command in Command
+        if at != NAME or command != Command.ASSOCIATE
     ),
     *(
         (
@@ -141,3 +142,12 @@ def test_what_is_no_datagram(data: bytes) -> None:
 def test_a_password_is_in_no_repr() -> None:
     found = wire.read_login(b"\1\3joe\6secret")
     assert "secret" not in repr(found)
+
+
+def test_the_host_of_an_association_is_a_hint_alone() -> None:
+    for name in (b"0", b"any.test"):
+        data = b"\5\3\0\3" + bytes([len(name)]) + name + b"\0\0"
+        found = wire.read_request(data)
+        assert found is not None
+        assert found[0].at == Endpoint("0.0.0.0", 0)
+        assert found[1] == len(data)

@@ -1,0 +1,540 @@
+"""Real SOCKS clients through the gateway: connections, doors inwards, datagrams.
+
+What is fetched is compared by its digest; each refusal by the code that the client
+was told; and the ledger has the record of each.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from tests.integration import socks_clients, web_doors
+from tests.integration.doors import PROXY_PASSWORD, PROXY_USER
+from tests.integration.gateway import Gateway, Record
+from tests.integration.http_servers import Web, digest
+from tests.integration.network import (
+    INNER,
+    LAN,
+    OUTER,
+    Network,
+    wan_address,
+    wan_name,
+)
+from tests.integration.process import Process, eventually, run
+from tests.integration.servers import Server
+from tests.integration.servers import digest as digest_of
+from tests.integration.socks_clients import CLIENTS, Call
+
+ECHO = 7777
+SILENT = 7778  # a port of origin's that says nothing, not even that it is closed
+_SILENT = """\
+table inet silent {
+  chain input { type filter hook input priority 0; tcp dport PORT drop; }
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run: *door* is of web_doors.SOCKET, *inside* and *outside* are families."""
+
+    client: str
+    version: str
+    door: str
+    inside: int
+    outside: int
+    named: bool
+
+    def __str__(self) -> str:
+        form = "name" if self.named else "address"
+        way = f"{self.door}{self.inside}-{form}{self.outside}"
+        return f"{self.client}-{self.version}-{way}"
+
+
+# These speak IPv4 alone, to the gateway or of servers.
+INSIDE_4 = frozenset({"socksify", "socat", "torsocks", "PySocks"})
+OUTSIDE_4 = frozenset({"socksify", "socat", "proxychains", "torsocks"})
+
+
+NAMED = frozenset({"proxychains", "node"})  # addresses are names to them, in version 4
+UNNAMED = frozenset({("torsocks", "5"), ("socksify", "4")})  # know no names
+
+
+def cells() -> Iterator[Cell]:
+    for client, (_, versions) in CLIENTS.items():
+        for version in versions:
+            yield from _cells(client, version)
+
+
+def _cells(client: str, version: str) -> Iterator[Cell]:
+    """Return runs by a name, by addresses, and where a login is asked for."""
+    four, named = version.startswith("4"), (client, version) not in UNNAMED
+    inside = 4 if client in INSIDE_4 else 6
+    doors = ["socks", "auto"] if four else ["socks", "socks-optional", "socks-required"]
+    for number, door in enumerate(doors):
+        yield Cell(client, version, door, (4, inside)[number % 2], 4, named)
+    if (four and client in NAMED) or not named:
+        return
+    yield Cell(client, version, "auto", 4, 4, named=False)
+    if four or client in OUTSIDE_4:
+        return
+    yield Cell(client, version, "socks", 4, 6, named=True)
+    yield Cell(client, version, "auto", inside, 6, named=False)
+
+
+CELLS = {str(cell): cell for cell in cells()}
+
+
+@pytest.fixture(scope="module")
+def done() -> dict[str, Cell]:
+    """The runs, by what their records are known by."""
+    return {}
+
+
+def call_of(cell: Cell, folder: Path, path: str) -> Call:
+    name = wan_name("nginx", cell.outside)
+    login = cell.door in {"socks-required", "socks-optional"}
+    return Call(
+        cell.version,
+        INNER[cell.inside],
+        web_doors.SOCKET[cell.door],
+        name if cell.named else wan_address("nginx", cell.outside),
+        folder,
+        path=path,
+        user=PROXY_USER if login else "",
+        password=PROXY_PASSWORD if login else "",
+    )
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_connect(
+    name: str,
+    tmp_path: Path,
+    network: Network,
+    web: Web,
+    web_gateway: Gateway,
+    done: dict[str, Cell],
+) -> None:
+    cell = CELLS[name]
+    own = f"/files/{name}.bin"
+    (web.root / own[1:]).hardlink_to(web.sample)
+    call = call_of(cell, tmp_path, own)
+    status, said = CLIENTS[cell.client][0](call, network.lan)
+    assert status == 0, f"{said}\n{web_gateway.output[-1500:]}"
+    fetched = (tmp_path / "body").read_bytes()
+    assert digest(fetched) == digest(web.sample.read_bytes()), said
+    done[own] = cell
+
+
+def test_each_has_its_records(web_gateway: Gateway, done: dict[str, Cell]) -> None:
+    """The connection, and the request in clear that was judged within."""
+
+    def known() -> dict[object, Record]:
+        return {record.get("path"): record for record in web_gateway.records()}
+
+    eventually(lambda: done.keys() <= known().keys(), "the records of requests")
+    requests = known()
+    sessions = {
+        record["session"]: record
+        for record in web_gateway.records()
+        if record["method"] == "CONNECT" and record["protocol"] == "socks"
+    }
+    wrong = []
+    for path, cell in done.items():
+        request = requests[path]
+        record = sessions.get(request["session"], {})
+        expected = {
+            "listener": cell.door,
+            "client": LAN[cell.inside],
+            "address": wan_address("nginx", cell.outside),
+            "port": 80,
+            "action": "connect",
+            "outcome": "ok",
+        }
+        if cell.door in {"socks-required", "socks-optional"}:
+            expected |= {"user": PROXY_USER, "by": "password"}
+        inner = {"protocol": "http", "method": "GET", "status": "200", "outcome": "ok"}
+        right = expected.items() <= record.items()
+        if not right or not inner.items() <= request.items():
+            wrong.append((cell, record, request))
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A destination, and the code of SOCKS 5, and the reason, that it has."""
+
+    code: int
+    reason: str
+    host: str
+    port: int = 80
+
+
+REFUSALS = {
+    "rule": Refusal(2, "rule", web_doors.DENIED),
+    "inside": Refusal(2, "inside", INNER[4], 9),
+    "inside-name": Refusal(2, "inside", "gateway4.test", 9),
+    "loopback": Refusal(2, "inside", "127.0.0.1", 22),
+    "loop": Refusal(2, "loop", INNER[4], web_doors.OPEN),
+    "no-network": Refusal(3, "unreachable", "198.51.100.7"),
+    "no-answer": Refusal(1, "resolver", "nowhere.test"),
+    "closed": Refusal(5, "refused", wan_name("origin", 4), 9),
+    "closed-6": Refusal(5, "refused", wan_address("origin", 6), 9),
+    "silent": Refusal(6, "connect-timeout", wan_name("origin", 4), SILENT),
+}
+# How each client shows the code that it was told.
+SHOWN: dict[str, Callable[[int], str]] = {
+    "curl": lambda code: f"({code})",
+    "PySocks": lambda code: f"0x{code:02x}: ",
+    "python-socks": lambda code: f"{code}: ",
+}
+
+
+@pytest.fixture(scope="module")
+def silence(network: Network) -> Iterator[None]:
+    """Whoever connects to SILENT waits."""
+    table = _SILENT.replace("PORT", str(SILENT))
+    status, said = run(network.wan.command("nft", "-f", "-"), given=table)
+    assert status == 0, said
+    yield
+    run(network.wan.command("nft", "delete", "table", "inet", "silent"))
+
+
+@pytest.mark.usefixtures("silence")
+@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("client", SHOWN)
+def test_each_refusal_has_its_code(
+    client: str, name: str, tmp_path: Path, network: Network, web_gateway: Gateway
+) -> None:
+    refusal = REFUSALS[name]
+    web_gateway.fresh()
+    call = Call(
+        "5h", INNER[4], web_doors.SOCKS, refusal.host, tmp_path, port=refusal.port
+    )
+    status, said = CLIENTS[client][0](call, network.lan)
+    assert status != 0, said
+    assert SHOWN[client](refusal.code) in said, said
+    wanted = {"reason": refusal.reason, "status": f"{refusal.code:02}", "port": call.port}
+    if client == "curl":
+        web_gateway.wait_for(
+            lambda found: any(wanted.items() <= one.items() for one in found)
+        )
+
+
+_NO_NAME = """\
+import socket
+stream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+stream.bind(("127.0.0.1", 53))
+while True:
+    data, peer = stream.recvfrom(2048)
+    stream.sendto(data[:2] + b"\\x81\\x83" + data[4:6] + bytes(6) + data[12:], peer)
+"""
+
+
+def test_a_name_that_does_not_exist(
+    tmp_path: Path, network: Network, web_gateway: Gateway
+) -> None:
+    """The gateway's resolver says so, for once: elsewhere there is none."""
+    command = network.gateway.command(sys.executable, "-c", _NO_NAME)
+    call = Call("5h", INNER[4], web_doors.SOCKS, "nobody.test", tmp_path)
+    with Process(command, tmp_path / "resolver"):
+        eventually(lambda: answers(network), "a resolver")
+        status, said = CLIENTS["curl"][0](call, network.lan)
+    assert status != 0
+    assert "(4)" in said, said
+
+
+def answers(network: Network) -> bool:
+    ports = run(network.gateway.command("ss", "-Hlun", "sport = 53"))[1]
+    return "127.0.0.1:53" in ports
+
+
+@pytest.mark.parametrize("client", ["curl", "PySocks", "python-socks"])
+def test_version_4_says_91(
+    client: str, tmp_path: Path, network: Network, web_gateway: Gateway
+) -> None:
+    call = Call("4", INNER[4], web_doors.SOCKS, wan_name("origin", 4), tmp_path, port=9)
+    for host in (call.host, wan_address("liar", 4)):
+        status, said = CLIENTS[client][0](replace(call, host=host), network.lan)
+        assert status != 0, said
+        assert "91" in said or "0x5b" in said.lower(), said
+    web_gateway.fresh()
+
+
+@pytest.mark.parametrize("client", ["curl", "PySocks", "python-socks", "node", "ncat"])
+@pytest.mark.parametrize("password", ["", "wrong"])
+def test_a_door_that_asks_for_a_login_keeps_strangers_out(
+    client: str, password: str, tmp_path: Path, network: Network, web_gateway: Gateway
+) -> None:
+    if password and client in {"node", "ncat"}:
+        password = ""  # each wrong one has the next wait longer
+    web_gateway.fresh()
+    user = "nobody-known" if password else ""
+    call = Call(
+        "5h",
+        INNER[4],
+        web_doors.SOCKS_REQUIRED,
+        wan_name("nginx", 4),
+        tmp_path,
+        user=user,
+        password=password,
+    )
+    status, said = CLIENTS[client][0](call, network.lan)
+    assert status != 0, said
+    reason = "login-wrong" if password else "login"
+    web_gateway.wait_for(lambda found: any(one["reason"] == reason for one in found))
+
+
+@contextmanager
+def echoing(network: Network, folder: Path) -> Iterator[None]:
+    """Something answers each datagram with the same, on both addresses of origin."""
+    processes = []
+    for family in (4, 6):
+        host = wan_address("origin", family)
+        host = f"[{host}]" if family == 6 else host
+        there = f"UDP{family}-RECVFROM:{ECHO},bind={host},fork"
+        command = network.wan.command("socat", there, "EXEC:/bin/cat")
+        processes.append(Process(command, folder / f"echo{family}"))
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.stop(1)
+
+
+_UDP = """\
+import sys, socks, time
+version, gateway, door, host, port, path, user, password = sys.argv[1:]
+stream = socks.socksocket(type=2)
+stream.set_proxy(socks.SOCKS5, gateway, int(door), True, user or None, password or None)
+stream.settimeout(1)
+for turn in range(8):
+    stream.sendto(b"are you there?", (host, int(port)))
+    try:
+        data, peer = stream.recvfrom(2048)
+    except TimeoutError:
+        continue
+    print(data, peer)
+    sys.exit(data != b"are you there?")
+sys.exit("no answer")
+"""
+
+_NODE_UDP = """\
+const { SocksClient } = require("socks");
+const dgram = require("dgram");
+const [version, gateway, door, host, port, path, user, password] =
+  process.argv.slice(2);
+const proxy = { host: gateway, port: +door, type: 5 };
+if (user) { proxy.userId = user; proxy.password = password; }
+const client = new SocksClient({ proxy, command: "associate",
+  destination: { host: "0.0.0.0", port: 0 } });
+client.on("error", error => { console.log(String(error)); process.exit(2); });
+client.on("established", info => {
+  const datagrams = dgram.createSocket("udp4");
+  const packet = SocksClient.createUDPFrame({ frameNumber: 0,
+    remoteHost: { host, port: +port }, data: Buffer.from("are you there?") });
+  datagrams.on("message", message => {
+    const frame = SocksClient.parseUDPFrame(message);
+    console.log(frame.remoteHost, frame.data.toString());
+    require("fs").writeFileSync("raw", "HTTP/1.1 200\\r\\n\\r\\n" + frame.data);
+    process.exit(0);
+  });
+  const send = () => datagrams.send(packet, info.remoteHost.port, gateway);
+  send(); setInterval(send, 500);
+});
+client.connect();
+setTimeout(() => { console.log("no answer"); process.exit(3); }, 8000);
+"""
+
+
+def by_pysocks(call: Call, network: Network) -> tuple[int, str]:
+    words = (sys.executable, "-c", _UDP, *call.arguments())
+    return socks_clients.launch(call, network.lan, *words)
+
+
+def by_node(call: Call, network: Network) -> tuple[int, str]:
+    return socks_clients.node(call, network.lan, _NODE_UDP)
+
+
+def by_socksify(call: Call, network: Network) -> tuple[int, str]:
+    shell = f"echo 'are you there?' | socat -t 2 - UDP4:{call.host}:{call.port}"
+    status, said = socks_clients.socksify(call, network.lan, "sh", "-c", shell)
+    return status or "are you there?" not in said, said
+
+
+@pytest.mark.parametrize(
+    ("client", "family", "door"),
+    [
+        (by_pysocks, 4, "socks"),
+        (by_pysocks, 6, "socks-required"),
+        (by_node, 4, "socks-required"),
+        (by_node, 4, "auto"),
+        (by_socksify, 4, "socks"),
+    ],
+)
+def test_datagrams(
+    client: Callable[[Call, Network], tuple[int, str]],
+    family: int,
+    door: str,
+    tmp_path: Path,
+    network: Network,
+    web_gateway: Gateway,
+) -> None:
+    web_gateway.fresh()
+    login = door == "socks-required"
+    call = Call(
+        "5h",
+        INNER[4],
+        web_doors.SOCKET[door],
+        wan_address("origin", family),
+        tmp_path,
+        port=ECHO,
+        user=PROXY_USER if login else "",
+        password=PROXY_PASSWORD if login else "",
+    )
+    with echoing(network, tmp_path):
+        status, said = client(call, network)
+    assert status == 0, f"{said}\n{web_gateway.output[-1500:]}"
+
+    def there(found: list[Record]) -> bool:
+        methods = {record["method"]: record for record in found}
+        return {"UDP", "ASSOCIATE"} <= methods.keys()
+
+    records = web_gateway.wait_for(there, 10)
+    (one,) = [record for record in records if record["method"] == "UDP"]
+    assert (one["address"], one["port"]) == (call.host, ECHO)
+    assert int(str(one["bytes_up"])) >= 14
+    assert int(str(one["bytes_down"])) >= 14
+
+
+_NODE_BIND = """\
+const { SocksClient } = require("socks");
+const [version, gateway, door, host, port, path, user, password] =
+  process.argv.slice(2);
+const proxy = { host: gateway, port: +door, type: +version[0] };
+const client = new SocksClient({ proxy, command: "bind",
+  destination: { host, port: +port } });
+const fs = require("fs");
+client.on("error", error => { console.log(String(error)); process.exit(2); });
+client.on("bound", info => {
+  fs.writeFileSync("told.new", `${info.remoteHost.host} ${info.remoteHost.port}`);
+  fs.renameSync("told.new", "told");
+});
+client.on("established", info => {
+  console.log(info.remoteHost);
+  info.socket.on("data", data => {
+    fs.writeFileSync("raw", "HTTP/1.1 200\\r\\n\\r\\n" + data);
+    info.socket.end("and back");
+    info.socket.on("close", () => process.exit(0));
+  });
+  info.socket.resume();
+});
+client.connect();
+setTimeout(() => { console.log("nobody came"); process.exit(3); }, 8000);
+"""
+
+
+@pytest.mark.parametrize("version", ["4", "5"])
+def test_a_server_connects_to_a_client(
+    version: str, tmp_path: Path, network: Network, web_gateway: Gateway
+) -> None:
+    """BIND, by npm's client: the server that was named comes in."""
+    web_gateway.fresh()
+    server = wan_address("origin", 4)
+    call = Call(version, INNER[4], web_doors.SOCKS, server, tmp_path, port=20)
+    told = tmp_path / "told"
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(socks_clients.node, call, network.lan, _NODE_BIND)
+        eventually(lambda: told.exists() or running.done(), "the door inwards")
+        assert told.exists(), running.result()
+        host, port = told.read_text().split()
+        if host == "0.0.0.0":
+            host = OUTER[4]
+        with network.wan.connect(host, int(port), source=server) as stream:
+            stream.sendall(b"from outside")
+            assert stream.recv(100) == b"and back"
+        status, said = running.result()
+    assert status == 0, f"{said}\n{web_gateway.output[-1500:]}"
+    assert (tmp_path / "body").read_bytes() == b"from outside"
+    records = web_gateway.wait_for(
+        lambda found: any(record["method"] == "BIND" for record in found)
+    )
+    (record,) = [one for one in records if one["method"] == "BIND"]
+    wanted = {"action": "manage", "outcome": "ok", "bytes_down": 12, "bytes_up": 8}
+    assert wanted.items() <= record.items(), record
+
+
+CURL = ("curl", "-q", "-sSv", "--max-time", "10")
+
+
+def curl_with(call: Call, network: Network, words: list[str]) -> tuple[int, str]:
+    scheme = socks_clients.SCHEMES[call.version]
+    command = [*CURL, "-x", f"{scheme}://{call.netloc}", *words]
+    return socks_clients.launch(call, network.lan, *command)
+
+
+def proxychains_with(call: Call, network: Network, words: list[str]) -> tuple[int, str]:
+    # It takes the gateway for the server, were it not for the address in the 227.
+    more = ("--disable-epsv", "--no-ftp-skip-pasv-ip")
+    return socks_clients.proxychains(call, network.lan, *CURL, *more, *words)
+
+
+def socksify_with(call: Call, network: Network, words: list[str]) -> tuple[int, str]:
+    return socks_clients.socksify(call, network.lan, *CURL, *words)
+
+
+FTP = {
+    "curl": (curl_with, "5h"),
+    "curl-4a": (curl_with, "4a"),
+    "proxychains": (proxychains_with, "5h"),
+    "socksify": (socksify_with, "5h"),
+}
+
+
+@pytest.mark.parametrize("client", FTP)
+@pytest.mark.parametrize("name", ["vsftpd", "proftpd"])
+def test_ftp_goes_through_socks(
+    client: str,
+    name: str,
+    tmp_path: Path,
+    network: Network,
+    web_gateway: Gateway,
+    server: Callable[[str], Server],
+) -> None:
+    """Down, and up again: the data connections are connections like others."""
+    there = server(name)
+    run_with, version = FTP[client]
+    host = wan_name(name, 4)
+    call = Call(version, INNER[4], web_doors.SOCKS, host, tmp_path)
+    url = f"ftp://{host}/files/"
+    login = ["-u", f"{there.user}:{there.password}"]
+    status, said = run_with(
+        call, network, [*login, "-o", "body", f"{url}sample.bin"]
+    )
+    assert status == 0, f"{said}\n{web_gateway.output[-1500:]}"
+    assert digest_of(tmp_path / "body") == there.sample
+    up = f"socks-{client}.bin"
+    status, said = run_with(call, network, [*login, "-T", "body", f"{url}{up}"])
+    assert status == 0, said
+    assert digest_of(there.files / up) == there.sample
+
+
+def test_an_ftp_server_calls_back_through_socks(
+    tmp_path: Path,
+    network: Network,
+    web_gateway: Gateway,
+    server: Callable[[str], Server],
+) -> None:
+    """Active FTP by Dante's client: PORT, and BIND for what it names."""
+    there = server("vsftpd")
+    call = Call("5h", INNER[4], web_doors.SOCKS, wan_name("vsftpd", 4), tmp_path)
+    url = f"ftp://{wan_address('vsftpd', 4)}/files/sample.bin"
+    login = f"{there.user}:{there.password}"
+    words = ["-P", "-", "--disable-eprt", "-u", login, "-o", "body", url]
+    status, said = socksify_with(call, network, words)
+    assert status == 0, f"{said}\n{web_gateway.output[-1500:]}"
+    assert digest_of(tmp_path / "body") == there.sample
