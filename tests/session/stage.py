@@ -188,7 +188,7 @@ class Stage:
 
     async def over(self) -> None:
         """Wait until no session is left."""
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(12):
             while len(self.sessions):
                 await asyncio.sleep(0.001)
 

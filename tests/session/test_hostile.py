@@ -134,6 +134,7 @@ async def test_a_client_that_does_not_read_is_not_read_either() -> None:
         assert len(heard) > sent
 
 
+@pytest.mark.timeout(90)
 async def test_a_client_that_only_asks_is_waited_for_and_then_left() -> None:
     async with stage(idle=0.5) as scene:
         await scene.play("< 220 edge FTP proxy ready.")

@@ -2,18 +2,21 @@
 
 import asyncio
 import json
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 from tests.certificates import Certificates, issue
+from tests.session.peers import Peer, soon
 from tests.session.socks import Scene
 from tests.session.stage import rule
 from tests.session.web import ANY, OK, ask, head, reply, web
 
+from portway.errors import PeerError
+from portway.model import Side
+from portway.net.stream import SocketStream
+from portway.net.tls import start_tls
 from portway.protocols.http.settings import HttpSettings, Pac, Upstream
 
 NO = rule("deny", name="no", because="It is <closed>.")
@@ -226,95 +229,85 @@ def pems(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return issue(tmp_path_factory.mktemp("tls"), "here.test", "127.0.0.1")
 
 
+def stream_of(peer: Peer, side: Side) -> SocketStream:
+    """Return a stream of ours in the place of *peer*."""
+    return SocketStream(peer.sock.dup(), side)
+
+
+async def read_to(stream: SocketStream, end: bytes) -> bytes:
+    data = b""
+    while not data.endswith(end):
+        more = await soon(stream.receive())
+        assert more, data
+        data += more
+    return data
+
+
 async def test_a_door_inside_tls(pems: Certificates) -> None:
     settings = structs.replace(
         ANY, tls="implicit", certificate=pems.certificate, key=pems.key
     )
     async with web(settings=settings) as scene:
-        reader, writer = await asyncio.open_connection(
-            scene.door.host,
-            scene.door.port,
-            ssl=ssl.create_default_context(cafile=pems.ca),
-            server_hostname="here.test",
-        )
-        try:
-            writer.write(ask(scene))
+        bare = stream_of(await scene.arrive(), Side.SERVER)
+        client = await start_tls(bare, pems.connecting(), server_hostname="here.test")
+        with closing(client):
+            await client.send(ask(scene))
             server = await scene.called()
             await head(server)
             await server.say(OK)
-            assert (await reader.readuntil(b"hi")).startswith(b"HTTP/1.1 200 OK")
-            line = f"GET /proxy.pac HTTP/1.1\r\nHost: p.test:{scene.door.port}\r\n\r\n"
-            writer.write(line.encode())
-            pac = await reader.readuntil(b"}\n")
-            assert f'"HTTPS p.test:{scene.door.port}"'.encode() in pac
-        finally:
-            writer.close()
-            await writer.wait_closed()
+            assert (await read_to(client, b"hi")).startswith(b"HTTP/1.1 200 OK")
+            at = f"p.test:{scene.door.port}"
+            line = f"GET /proxy.pac HTTP/1.1\r\nHost: {at}\r\n\r\n"
+            await client.send(line.encode())
+            assert f'"HTTPS {at}"'.encode() in await read_to(client, b"}\n")
 
 
-@asynccontextmanager
-async def secure_server(pems: Certificates, scene: Scene) -> AsyncIterator[int]:
-    """A server inside TLS; the port where it says ``hi``."""
-
-    serving: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        serving.add(task)
-        try:
-            while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(OK)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=pems.accepting())
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        scene.services.idle.close()
-        await server.wait_closed()
-        if serving:
-            await asyncio.wait(serving)
-
-
-async def fetch(scene: Scene, port: int, host: str = "here.test") -> tuple[int, bytes]:
-    at = f"{host}:{port}"
+async def fetch(scene: Scene, host: str = "here.test") -> Peer:
+    at = f"{host}:{scene.port.number}"
     line = f"GET https://{at}/a HTTP/1.1\r\nHost: {at}\r\n\r\n"
-    client = await scene.arrive(line.encode())
-    found, body = await reply(client)
-    return found.status, found.fields.get(b"proxy-status", b"") or body
+    return await scene.arrive(line.encode())
+
+
+async def inside(scene: Scene, pems: Certificates) -> SocketStream:
+    """Return the server's stream, inside TLS. Raises PeerError."""
+    bare = stream_of(await scene.called(), Side.CLIENT)
+    return await start_tls(bare, pems.accepting(), server_side=True)
 
 
 async def test_an_https_url_is_fetched_inside_tls(pems: Certificates) -> None:
     settings = structs.replace(ANY, upstream=Upstream(ca=pems.ca))
-    async with web(settings=settings) as scene, secure_server(pems, scene) as port:
-        for _ in range(2):  # the second time on the connection that waits
-            assert await fetch(scene, port) == (200, b"hi")
+    async with web(settings=settings) as scene:
+        client = await fetch(scene)
+        with closing(await inside(scene, pems)) as server:
+            assert (await read_to(server, b"\r\n\r\n")).startswith(b"GET /a HTTP/1.1")
+            await server.send(OK)
+            assert (await reply(client))[1] == b"hi"
+            again = await fetch(scene)  # on the connection that waits
+            await read_to(server, b"\r\n\r\n")
+            await server.send(OK)
+            assert (await reply(again))[1] == b"hi"
         await asyncio.sleep(0)
         first, second = scene.records
-        assert first.url == f"https://here.test:{port}/a"
+        assert first.url == f"https://here.test:{scene.port.number}/a"
         assert first.facts["tls_server"].startswith("TLSv1.3")
         assert "tls_server" not in second.facts
 
 
-async def test_a_certificate_that_proves_nothing(pems: Certificates) -> None:
-    async with web() as scene, secure_server(pems, scene) as port:
-        status, said = await fetch(scene, port)
-        assert (status, said) == (502, b"edge; error=tls_certificate_error")
-        await asyncio.sleep(0)
-        assert scene.records[0].reason == "tls"
-
-
-async def test_a_server_of_another_name(pems: Certificates) -> None:
-    settings = structs.replace(ANY, upstream=Upstream(ca=pems.ca))
-    names = {"other.test": "127.0.0.1"}
-    async with (
-        secure_server(pems) as port,
-        web(settings=settings, names=names) as scene,
-    ):
-        assert (await fetch(scene, port, "other.test"))[0] == 502
+@pytest.mark.parametrize("host", ["here.test", "other.test"])
+async def test_a_certificate_that_proves_nothing(pems: Certificates, host: str) -> None:
+    """Nobody has signed it whom we know; or it is another host's."""
+    ca = "" if host == "here.test" else pems.ca
+    settings = structs.replace(ANY, upstream=Upstream(ca=ca))
+    async with web(settings=settings, names={"other.test": "127.0.0.1"}) as scene:
+        client = await fetch(scene, host)
+        with suppress(PeerError):
+            (await inside(scene, pems)).close()
+        found, _ = await reply(client)
+        said = found[b"proxy-status"]
+        assert (found.status, said) == (502, b"edge; error=tls_certificate_error")
+        client.close()
+        await scene.over()
+        assert [record.reason for record in scene.records] == ["tls"]
 
 
 async def test_a_server_that_speaks_no_tls() -> None:
