@@ -25,7 +25,6 @@ from portway.model import (
     Record,
     Verdict,
 )
-from portway.net.doors import is_local
 from portway.net.guard import fold
 from portway.net.stream import SocketStream, Stream
 from portway.policy.rules import NeedsAddress
@@ -194,9 +193,9 @@ class Exchange:
     def _is_ours(self, address: IPAddress) -> bool:
         """Say whether *address* is this machine's; the kernel is asked once."""
         if address != self.access.address:
-            return is_local(address)
+            return self.services.doors.is_local(address)
         if self.ours is None:
-            self.ours = is_local(address)
+            self.ours = self.services.doors.is_local(address)
         return self.ours
 
     def _refusal(self) -> Refused:

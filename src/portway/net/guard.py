@@ -5,6 +5,7 @@ Invariant: an address that nobody is known to route for us counts as inside, and
 that carries an IPv4 address in itself counts as that address does.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from portway.model import IPAddress
@@ -39,6 +40,7 @@ INSIDE_NAMES = (".localhost", ".local", ".home.arpa", ".internal")
 _MASKED4 = tuple((int(net.netmask), int(net.network_address)) for net in INSIDE4)
 
 
+@lru_cache(4096)  # it is asked of each request, and of the same few again and again
 def is_inside(address: IPAddress) -> bool:
     """Say whether *address* may be reached only where a rule names it."""
     address = fold(address)
