@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "scenario", nargs="*", help=f"of {', '.join(SCENARIOS)}; or all"
     )
-    parser.add_argument("--quick", action="store_true", help="smaller, under 2 minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller, under 4 minutes")
     parser.add_argument("--rounds", type=int, help="3, or 1 with --quick")
     parser.add_argument("--only", action="append", help="this peer only; repeatable")
     parser.add_argument("--size", type=int, help="of the bulk file, MiB")

@@ -128,7 +128,6 @@ def ways(server: int) -> tuple[Way, ...]:
     by_socks = ((PORTWAY, OURS_SOCKS), (THREE, THREE_SOCKS))
     return (
         *(Way(_by(peer, "CONNECT", command), connect) for peer, command in by_connect),
-        Way(_by(TINY, "CONNECT", TINY.command), connect),
         *(Way(_by(peer, "SOCKS", command), socks5) for peer, command in by_socks),
         Way(_by(DANTE, "SOCKS", DANTE.command), socks5),
         Way(_by(MICRO, "SOCKS", MICRO.command), socks5),

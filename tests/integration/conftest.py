@@ -14,6 +14,7 @@ from tests.integration import doors, http_servers, servers, web_doors
 from tests.integration.gateway import Gateway
 from tests.integration.http_servers import Web
 from tests.integration.network import Network
+from tests.integration.scene import Scene
 from tests.integration.servers import Server
 
 STAMP = servers.PEERS / "stamp"
@@ -87,3 +88,8 @@ def web_gateway(network: Network, folder: Path, web: Web) -> Iterator[Gateway]:
     place = folder / "web-gateway"
     with Gateway(network.gateway, place, text, users=users) as made:
         yield made
+
+
+@pytest.fixture
+def scene(tmp_path: Path, network: Network, web: Web, web_gateway: Gateway) -> Scene:
+    return Scene(tmp_path, network, web, web_gateway)

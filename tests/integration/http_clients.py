@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.integration.http_servers import digest
 from tests.integration.network import Place
 from tests.integration.process import run
 
 TIME_LIMIT = 15.0  # seconds; a run takes a tenth of one
+NOTHING: Mapping[str, str] = MappingProxyType({})
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # What stands in a reply, and may differ between two that are the same.
 BETWEEN_TWO = frozenset(
@@ -73,16 +75,17 @@ def launch(
     place: Place,
     command: Sequence[str],
     *,
-    given: str = "",
     seconds: float = TIME_LIMIT,
-    **more: str,
+    more: Mapping[str, str] = NOTHING,
 ) -> tuple[int, str]:
-    """Return the exit status and the output of *command*, run as *call* says."""
+    """Return the exit status and the output of *command*, run as *call* says.
+
+    *more* is added to its environment.
+    """
     return run(
         place.command(*command),
         seconds=seconds,
-        given=given,
-        environment=call.environment | more,
+        environment=call.environment | dict(more),
         folder=call.folder,
     )
 
@@ -164,7 +167,7 @@ const { URL } = require("url");
 const via = new URL(proxy), there = new URL(url);
 const headers = { Host: there.host };
 if (via.username) {
-  const pair = `${decodeURIComponent(via.username)}:${decodeURIComponent(via.password)}`;
+  const pair = decodeURIComponent(`${via.username}:${via.password}`);
   headers["Proxy-Authorization"] = "Basic " + Buffer.from(pair).toString("base64");
 }
 const host = via.hostname.replace(/[\\[\\]]/g, "");
@@ -251,7 +254,7 @@ def git(call: Call, place: Place) -> tuple[int, str]:
     """Clone into ``clone``."""
     settings = {"GIT_SSL_CAINFO": call.ca, "GIT_CONFIG_NOSYSTEM": "1"}
     settings |= {"GIT_TERMINAL_PROMPT": "0", "GIT_CURL_VERBOSE": "0"}
-    return launch(call, place, ["git", "clone", call.url, "clone"], **settings)
+    return launch(call, place, ["git", "clone", call.url, "clone"], more=settings)
 
 
 def pip(call: Call, place: Place, package: str) -> tuple[int, str]:
@@ -261,7 +264,7 @@ def pip(call: Call, place: Place, package: str) -> tuple[int, str]:
     words += ["--index-url", call.url, "--cert", call.ca, "--proxy", call.proxy]
     words += ["--retries", "0", "--timeout", "8", package]
     settings = {"PIP_CONFIG_FILE": os.devnull}
-    return launch(Call(call.url, call.folder), place, words, **settings)
+    return launch(Call(call.url, call.folder), place, words, more=settings)
 
 
 def apt(call: Call, place: Place, package: str) -> tuple[int, str]:
@@ -293,9 +296,9 @@ def apt(call: Call, place: Place, package: str) -> tuple[int, str]:
     if call.url.startswith("ftp:"):  # told otherwise, it speaks FTP with its proxy
         environment["ftp_proxy"] = call.proxy
     plain = Call(call.url, call.folder)
-    first = launch(plain, place, ["apt-get", "-q", "update"], **environment)
+    first = launch(plain, place, ["apt-get", "-q", "update"], more=environment)
     if first[0]:
         return first
     words = ["apt-get", "-q", "download", package]
-    status, said = launch(plain, place, words, **environment)
+    status, said = launch(plain, place, words, more=environment)
     return status, first[1] + said

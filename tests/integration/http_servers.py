@@ -25,6 +25,29 @@ SAMPLE_SIZE = 300_007  # no multiple of any buffer
 CHANGED = 1577836800  # Wed, 01 Jan 2020 00:00:00 GMT
 PARTS = 10  # of a page
 OWNER = "nobody"  # as whom both serve
+MODULES = [
+    "mpm_event",
+    "authz_core",
+    "authz_host",
+    "authn_core",
+    "authn_file",
+    "authz_user",
+    "auth_basic",
+    "alias",
+    "dir",
+    "mime",
+    "env",
+    "setenvif",
+    "dav",
+    "dav_fs",
+    "dav_lock",
+    "cgid",
+    "ssl",
+    "unixd",
+    "deflate",
+    "filter",
+    "autoindex",
+]
 _GIT = "/usr/lib/git-core/git-http-backend"
 
 
@@ -203,9 +226,7 @@ server {{
   location = /echo {{ client_max_body_size 0;
     proxy_pass http://{wan_address("apache", 4)}/cgi/echo; }}
   location /simple/ {{ autoindex on; }}
-  location /secret/ {{ auth_basic "secret"; auth_basic_user_file {
-        _users(folder)
-    }; }}
+  location /secret/ {{ auth_basic "secret"; auth_basic_user_file {_users(folder)}; }}
 }} }}
 """)
     program = str(PEERS / "nginx/usr/sbin/nginx")
@@ -214,15 +235,10 @@ server {{
 
 def _apache(folder: Path, root: Path, signed: Certificates) -> list[str]:
     modules = PEERS / "apache/usr/lib/apache2/modules"
-    words = (
-        "mpm_event authz_core authz_host authn_core authn_file authz_user auth_basic "
-        "alias dir mime env setenvif dav dav_fs dav_lock cgid ssl unixd "
-        "deflate filter autoindex"
-    ).split()
     loaded = "".join(
         f"LoadModule {word}_module {modules}/mod_{word}.so\n"
-        for word in words
-        if (modules / f"mod_{word}.so").exists()
+        for word in MODULES
+        if (modules / f"mod_{word}.so").exists()  # else it is built in
     )
     hosts = (wan_address("apache", 4), f"[{wan_address('apache', 6)}]")
     listens = "".join(f"Listen {host}:80\nListen {host}:443 https\n" for host in hosts)

@@ -75,7 +75,7 @@ class Listener:
 class Recorder(Listener):
     """*requests* it has read to their end: METHOD, target, bytes of the body.
 
-    *bad* is why h11 took something for no request; *heads* all that it got.
+    *bad* is why h11 took something for no request; *raw* all that it got.
     """
 
     def __init__(self, place: Place, addresses: Iterable[str], port: int = 80) -> None:
@@ -104,8 +104,9 @@ class Recorder(Listener):
                 length += len(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 self.requests.append(f"{line} {length}")
-                stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                parser.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
+                fields = [("Content-Length", "0")]
+                reply = parser.send(h11.Response(status_code=200, headers=fields))
+                stream.sendall(reply or b"")
                 parser.send(h11.EndOfMessage())
                 if parser.our_state is h11.MUST_CLOSE:
                     return

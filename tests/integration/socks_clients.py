@@ -259,5 +259,3 @@ CLIENTS: Mapping[str, tuple[Client, tuple[str, ...]]] = {
     "python-socks": (python_socks, ("4", "4a", "5", "5h")),
     "node": (node, ("4a", "5h")),
 }
-
-

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 from tests.integration import http_clients, web_doors
+from tests.integration.doors import PROXY_USER
 from tests.integration.gateway import Gateway, Record
 from tests.integration.http_clients import CLIENTS, Call, curl
 from tests.integration.http_servers import Web, digest
 from tests.integration.network import INNER, Network, wan_name
 from tests.integration.process import eventually
+from tests.integration.scene import Scene
 from tests.integration.servers import Server
 
-WRONG = f"{web_doors.PROXY_USER}:wrong"
+WRONG = f"{PROXY_USER}:wrong"
 REFUSED = {"407": "login", "403": "rule"}
 CELLS = [
     (client, scheme, door)
@@ -28,15 +30,8 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("client", "scheme", "door"), CELLS)
-def test_a_client_fetches(
-    client: str,
-    scheme: str,
-    door: str,
-    tmp_path: Path,
-    network: Network,
-    web: Web,
-    web_gateway: Gateway,
-) -> None:
+def test_a_client_fetches(client: str, scheme: str, door: str, scene: Scene) -> None:
+    tmp_path, network, web, web_gateway = scene
     login = web_doors.LOGIN if door == "required" else ""
     server = "apache" if scheme == "https" else "nginx"
     url = f"{scheme}://{wan_name(server, 4)}/files/sample.bin"
@@ -54,15 +49,9 @@ def has_refused(reason: str, records: list[Record]) -> bool:
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_client_is_refused(
-    client: str,
-    scheme: str,
-    tmp_path: Path,
-    network: Network,
-    web: Web,
-    web_gateway: Gateway,
-) -> None:
+def test_a_client_is_refused(client: str, scheme: str, scene: Scene) -> None:
     """Without a login, and at a host that nobody may reach: it fails, and says so."""
+    tmp_path, network, web, web_gateway = scene
     there = f"{scheme}://{wan_name('nginx', 4)}/files/sample.bin"
     denied = f"{scheme}://{web_doors.DENIED}/"
     for url, door, code in ((there, "required", "407"), (denied, "open", "403")):
@@ -113,7 +102,8 @@ def index(web: Web) -> str:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("portwaytest.py", "WORD = 'here'\n")
         archive.writestr(
-            f"{about}/METADATA", "Metadata-Version: 2.1\nName: portwaytest\nVersion: 1.0\n"
+            f"{about}/METADATA",
+            "Metadata-Version: 2.1\nName: portwaytest\nVersion: 1.0\n",
         )
         archive.writestr(
             f"{about}/WHEEL",
@@ -173,15 +163,9 @@ def archive(web: Web) -> bytes:
     [("http", "apache", "required"), ("https", "nginx", "open")],
 )
 def test_apt_updates_and_downloads(
-    scheme: str,
-    server: str,
-    door: str,
-    archive: bytes,
-    tmp_path: Path,
-    network: Network,
-    web: Web,
-    web_gateway: Gateway,
+    scheme: str, server: str, door: str, archive: bytes, scene: Scene
 ) -> None:
+    tmp_path, network, web, web_gateway = scene
     login = web_doors.LOGIN if door == "required" else ""
     url = f"{scheme}://{wan_name(server, 4)}/pool"
     call = Call(url, tmp_path, web_doors.proxy(door, 4, login), web.signed.ca)
@@ -215,7 +199,14 @@ def test_one_connection_carries_many_requests(
     """Each judged: what is refused in the middle breaks nothing."""
     host = f"http://{wan_name('nginx', 4)}"
     call = Call(f"{host}/empty", tmp_path, f"http://{INNER[4]}:{web_doors.OPEN}")
-    words = ["-A", "three in one", f"{host}/files/text.txt", "-o", "two", f"{host}/forbidden"]
+    words = [
+        "-A",
+        "three in one",
+        f"{host}/files/text.txt",
+        "-o",
+        "two",
+        f"{host}/forbidden",
+    ]
     reply = curl(call, network.lan, *words, "-o", "three")
 
     def found() -> list[Record]:

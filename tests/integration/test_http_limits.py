@@ -4,7 +4,6 @@ Not here: what is malformed (test_http_smuggling.py). Invariant: after each of t
 gateway serves the next client, and holds no more than before.
 """
 
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -26,7 +25,8 @@ from tests.integration.network import (
 )
 from tests.integration.origin import Script, reset
 from tests.integration.process import Process, eventually
-from tests.integration.test_http_smuggling import send
+from tests.integration.scene import Scene
+from tests.integration.test_http_smuggling import send, until_closed
 
 HASTY, BUSY, HASTY_SOCKS = 3140, 3141, 1090
 CLIENTS = 2000
@@ -40,6 +40,7 @@ def hasty(network: Network, folder: Path, web: Web) -> Iterator[Gateway]:
     long = 'head_time = "30s"\nports = ["*"]\n'
     text = (
         HEAD
+        + f"[limits]\nper_client = {2 * CLIENTS}\n"
         + web_doors.door("hasty", "http", HASTY, short + 'stall = "2s"')
         + web_doors.door("patient", "http", BUSY, long)
         + web_doors.door("socks", "socks", HASTY_SOCKS, 'head_time = "1s"')
@@ -68,17 +69,6 @@ def serves_the_next(
 
 def sample() -> str:
     return f"http://{wan_name('nginx', 4)}/files/sample.bin"
-
-
-def until_closed(stream: socket.socket) -> bytes:
-    """Return all that is said until the other side ends it."""
-    said = b""
-    try:
-        while more := stream.recv(65536):
-            said += more
-    except ConnectionResetError:
-        pass
-    return said
 
 
 DRIP = b"GET http://nginx4.test/ HTTP/1.1\r\nHost: nginx4.test\r\nX: " + b"a" * 400
@@ -219,14 +209,10 @@ def test_ports_that_are_not_for_tunnels(
     ],
 )
 def test_what_is_inside_is_not_reached(
-    host: str,
-    source: str,
-    reason: str,
-    tmp_path: Path,
-    network: Network,
-    web_gateway: Gateway,
+    host: str, source: str, reason: str, scene: Scene
 ) -> None:
     """By names that resolve there, by addresses, by ours; by CONNECT and by GET."""
+    tmp_path, network, web_gateway = scene.folder, scene.network, scene.gateway
     proxy = f"http://{INNER[4]}:{web_doors.OPEN}"
     codes = {"inside": "403", "loop": "502", "refused": "502"}
     for url in (f"http://{host}/", f"https://{host}/"):
@@ -289,6 +275,9 @@ def test_a_crowd_that_connects_and_says_nothing(
         call = Call(sample(), tmp_path, f"http://{INNER[4]}:{BUSY}")
         began = time.monotonic()
         reply = curl(call, network.lan)
-        assert reply.digest == digest(web.sample.read_bytes()), (reply, reply.body[:300])
+        assert reply.digest == digest(web.sample.read_bytes()), (
+            reply,
+            reply.body[:300],
+        )
         assert time.monotonic() - began < 3
         crowd.kill()

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 from tests.integration import http_servers, web_doors
+from tests.integration.doors import PROXY_USER
 from tests.integration.gateway import Gateway, Record
 from tests.integration.http_clients import Call, Reply, curl
 from tests.integration.http_servers import SAMPLE_SIZE, Web
 from tests.integration.network import LAN, Network, wan_address, wan_name
 from tests.integration.process import eventually
+from tests.integration.scene import Scene
 
 UPLOAD_SIZE = 7 * 28_573
 SCHEMES = ("http", "https")
@@ -142,9 +144,7 @@ CELLS = {str(cell): cell for cell in cells()}
 Direct = Callable[[Cell, Path], Reply]
 
 
-def ask(
-    cell: Cell, network: Network, call: Call, *, direct: bool = False
-) -> Reply:
+def ask(cell: Cell, network: Network, call: Call, *, direct: bool = False) -> Reply:
     """Run curl as *cell* says, from the LAN or, *direct*, from where the server is."""
     feature = FEATURES[cell.feature]
     (call.folder / "up.bin").write_bytes(b"upload!" * (UPLOAD_SIZE // 7))
@@ -181,14 +181,9 @@ def replies() -> dict[str, Reply]:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_run(
-    name: str,
-    tmp_path: Path,
-    network: Network,
-    web: Web,
-    web_gateway: Gateway,
-    direct: Direct,
-    replies: dict[str, Reply],
+    name: str, direct: Direct, replies: dict[str, Reply], scene: Scene
 ) -> None:
+    tmp_path, network, web, web_gateway = scene
     cell = CELLS[name]
     feature = FEATURES[cell.feature]
     expected = direct(cell, tmp_path)
@@ -247,7 +242,7 @@ def expectation(cell: Cell, feature: Feature, reply: Reply) -> dict[str, object]
         "outcome": "ok",
     }
     if cell.door == "required":
-        expected |= {"user": web_doors.PROXY_USER, "by": "password"}
+        expected |= {"user": PROXY_USER, "by": "password"}
     if cell.scheme == "https":
         method = {"method": "CONNECT", "action": "connect", "status": "200"}
         return expected | method

@@ -15,7 +15,7 @@ import pytest
 from tests.integration import socks_clients, web_doors
 from tests.integration.doors import PROXY_PASSWORD, PROXY_USER
 from tests.integration.gateway import Gateway, Record
-from tests.integration.http_servers import Web, digest
+from tests.integration.http_servers import digest
 from tests.integration.network import (
     INNER,
     LAN,
@@ -25,6 +25,7 @@ from tests.integration.network import (
     wan_name,
 )
 from tests.integration.process import Process, eventually, run
+from tests.integration.scene import Scene
 from tests.integration.servers import Server
 from tests.integration.servers import digest as digest_of
 from tests.integration.socks_clients import CLIENTS, Call
@@ -111,14 +112,8 @@ def call_of(cell: Cell, folder: Path, path: str) -> Call:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_connect(
-    name: str,
-    tmp_path: Path,
-    network: Network,
-    web: Web,
-    web_gateway: Gateway,
-    done: dict[str, Cell],
-) -> None:
+def test_connect(name: str, done: dict[str, Cell], scene: Scene) -> None:
+    tmp_path, network, web, web_gateway = scene
     cell = CELLS[name]
     own = f"/files/{name}.bin"
     (web.root / own[1:]).hardlink_to(web.sample)
@@ -218,7 +213,11 @@ def test_each_refusal_has_its_code(
     status, said = CLIENTS[client][0](call, network.lan)
     assert status != 0, said
     assert SHOWN[client](refusal.code) in said, said
-    wanted = {"reason": refusal.reason, "status": f"{refusal.code:02}", "port": call.port}
+    wanted = {
+        "reason": refusal.reason,
+        "status": f"{refusal.code:02}",
+        "port": call.port,
+    }
     if client == "curl":
         web_gateway.wait_for(
             lambda found: any(wanted.items() <= one.items() for one in found)
@@ -380,10 +379,9 @@ def test_datagrams(
     client: Callable[[Call, Network], tuple[int, str]],
     family: int,
     door: str,
-    tmp_path: Path,
-    network: Network,
-    web_gateway: Gateway,
+    scene: Scene,
 ) -> None:
+    tmp_path, network, web_gateway = scene.folder, scene.network, scene.gateway
     web_gateway.fresh()
     login = door == "socks-required"
     call = Call(
@@ -498,23 +496,17 @@ FTP = {
 @pytest.mark.parametrize("client", FTP)
 @pytest.mark.parametrize("name", ["vsftpd", "proftpd"])
 def test_ftp_goes_through_socks(
-    client: str,
-    name: str,
-    tmp_path: Path,
-    network: Network,
-    web_gateway: Gateway,
-    server: Callable[[str], Server],
+    client: str, name: str, server: Callable[[str], Server], scene: Scene
 ) -> None:
     """Down, and up again: the data connections are connections like others."""
+    tmp_path, network, web_gateway = scene.folder, scene.network, scene.gateway
     there = server(name)
     run_with, version = FTP[client]
     host = wan_name(name, 4)
     call = Call(version, INNER[4], web_doors.SOCKS, host, tmp_path)
     url = f"ftp://{host}/files/"
     login = ["-u", f"{there.user}:{there.password}"]
-    status, said = run_with(
-        call, network, [*login, "-o", "body", f"{url}sample.bin"]
-    )
+    status, said = run_with(call, network, [*login, "-o", "body", f"{url}sample.bin"])
     assert status == 0, f"{said}\n{web_gateway.output[-1500:]}"
     assert digest_of(tmp_path / "body") == there.sample
     up = f"socks-{client}.bin"

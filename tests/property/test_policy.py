@@ -10,6 +10,7 @@ from random import Random
 from time import process_time
 from typing import cast
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.policy.asking import MONDAY, asked, group, ruleset
@@ -305,6 +306,7 @@ def test_garbage_is_a_value_error_and_nothing_else(text: str) -> None:
             read(text)
 
 
+@pytest.mark.slow
 def test_ten_thousand_rules_cost_about_what_ten_do() -> None:
     def cost(rules: Ruleset) -> float:
         access = asked("STOR", path="/in/a", user="u9999", address="203.0.113.7")

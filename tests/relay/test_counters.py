@@ -366,7 +366,7 @@ def test_kill_minus_nine_loses_a_second_at_most(path: Path) -> None:
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         try:
             soon(lambda: there(path))
-            time.sleep(0.7)
+            time.sleep(1.7)
         finally:
             process.kill()
         output, _ = process.communicate()

@@ -36,8 +36,10 @@ from portway.protocols.http.upload import Upload, framing_for, with_what_is_here
 from portway.protocols.http.upstream import Server, reach, tie
 from portway.protocols.http.wire import BadMessage, ResponseHead
 
+NO_REPLY = "no reply in time"
 INTERIM = 16  # replies of 1xx that one request may have
 TRIED_AGAIN = frozenset({"GET", "HEAD", "OPTIONS"})
+PLAIN = frozenset({"GET", "HEAD"})  # whose fields do not depend on the method
 TIED = (b"ntlm", b"negotiate")  # logins that belong to a connection: RFC 4559
 
 
@@ -147,24 +149,32 @@ class Passage:
 
     def _request(self, body: Framing, connection: tuple[bytes, ...]) -> bytes:
         """Return the head of the request, written anew."""
-        turn, server = self._turn, self.server
-        target, handling = turn.target, self._exchange.verdict.handling
-        house = turn.house
+        turn, house = self._turn, self._turn.house
+        head, target, host = turn.head, turn.target, turn.target.authority
+        headers = self._exchange.verdict.handling.headers
+        plain = body.kind is Body.NONE and head.method in PLAIN and not connection
+        plain = plain and not self.server.to_parent
+        asked = host, headers, head.minor
+        if plain and (lines := turn.recall.lines_for(head, asked)):
+            return b"%b %b HTTP/1.1%b" % (head.method.encode(), target.path, lines)
         fields = request_fields(
-            turn.head,
+            head,
             house.edge,
-            target.authority,
-            Origin(str(turn.gate.address), target.authority.decode(), target.scheme),
-            headers=handling.headers,
+            host,
+            Origin(str(turn.gate.address), host.decode(), target.scheme),
+            headers=headers,
             without=house.own_fields,
             connection=connection,
         )
         path = target.path
-        if server.to_parent:
+        if self.server.to_parent:
             where = b"" if path == b"*" else path
-            path = b"%b://%b%b" % (target.scheme.encode(), target.authority, where)
+            path = b"%b://%b%b" % (target.scheme.encode(), host, where)
             fields = (*fields, *self._parent_login())
-        return format_request(turn.head.method, path, fields, body)
+        sent = format_request(head.method, path, fields, body)
+        if plain:
+            turn.recall.asked(head, asked, sent)
+        return sent
 
     def _parent_login(self) -> tuple[tuple[bytes, bytes], ...]:
         parent = self._turn.house.parent
@@ -189,7 +199,7 @@ class Passage:
             self._expect_reply()
         try:
             for _ in range(INTERIM + 1):
-                head = await server.read_head(tolerant=settings.tolerant)
+                head = await server.read_head(turn.recall, tolerant=settings.tolerant)
                 if head.status >= 200 or (head.status == 101 and upgrade):
                     self._learn(head)
                     return head
@@ -203,8 +213,7 @@ class Passage:
         """The server has the whole request: its reply is due."""
         if self._awaits:
             seconds = self._turn.house.settings.upstream.reply_timeout
-            text = f"no reply in {seconds:.0f} s"
-            self._alarm.set(seconds, self.server.stream, text, Reason.TIMEOUT)
+            self._alarm.set(seconds, self.server.stream, NO_REPLY, Reason.TIMEOUT)
 
     async def _pass_interim(self, head: ResponseHead) -> None:
         turn = self._turn
@@ -243,13 +252,22 @@ class Passage:
             if head.status >= 400:
                 await self._end_upload()
         exchange.told(str(head.status))
-        fields = response_fields(head, turn.house.edge, connection=self._connection())
-        data = format_response(head.status, head.words, fields, self._framed(framing))
-        await self._pass_body(data, framing)
+        await self._pass_body(self._written(head, framing), framing)
         if self._upload is not None:
             await self._upload.wait()
         good = framing.reusable and wants_keep_alive(head)
         return good and not early and turn.read
+
+    def _written(self, head: ResponseHead, framing: Framing) -> bytes:
+        """Return the head of the reply, written anew."""
+        turn = self._turn
+        told = turn.head.method, turn.keeps, turn.head.minor
+        if data := turn.recall.told_for(head, told):
+            return data
+        fields = response_fields(head, turn.house.edge, connection=self._connection())
+        data = format_response(head.status, head.words, fields, self._framed(framing))
+        turn.recall.told(head, told, data)
+        return data
 
     def _asks_for_login(self) -> PortwayError:
         """Return what a 407 means: only the parent may ask, and that is for us."""

@@ -8,7 +8,6 @@ judged by itself.
 import asyncio
 import re
 import socket
-from collections.abc import Hashable
 from contextlib import suppress
 
 from portway.errors import PeerError, PortwayError, ProtocolError, Refused
@@ -24,13 +23,13 @@ from portway.protocols.http.house import House
 from portway.protocols.http.inside import Inside
 from portway.protocols.http.login import log_in, would_help
 from portway.protocols.http.pace import Alarm
+from portway.protocols.http.recall import Recall
 from portway.protocols.http.refusal import answer_for
 from portway.protocols.http.turn import Turn
 from portway.protocols.http.wire import (
     BadMessage,
     RequestHead,
     find_head,
-    parse_request,
 )
 
 HEAD = 16384  # bytes that are asked for when a request may come
@@ -56,8 +55,8 @@ class Session:
         "_inside",
         "_login",
         "_main",
+        "_recall",
         "_stream",
-        "_ties",
         "_turn",
     )
 
@@ -73,7 +72,7 @@ class Session:
         self._error: PortwayError | None = None  # what ends it from outside
         self._turn: Turn | None = None  # the request that is being served
         self._in_a_row = 0
-        self._ties: set[Hashable] = set()  # see Turn
+        self._recall = Recall()
         self._login = (b"", 0.0)  # what was sent, and until when it counts
 
     @classmethod
@@ -200,10 +199,10 @@ class Session:
     async def _turn_of(self, block: bytes, here: int) -> Turn | None:
         """Return the request; None: it is none, and the client was told so."""
         try:
-            head = parse_request(block)
+            head = self._recall.request(block)
             target = errands.target_of(head, self._house, self._inside)
-            stream, ties = self._stream, self._ties
-            return Turn(self._house, self._gate, stream, head, target, here, ties)
+            stream, recall = self._stream, self._recall
+            return Turn(self._house, self._gate, stream, head, target, here, recall)
         except BadMessage as error:
             await self._refuse_bad(error, block)
             return None

@@ -6,7 +6,7 @@ that cannot be ended whole is cut, so that it never looks whole.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
 
@@ -35,6 +35,7 @@ from portway.protocols.http.house import House
 from portway.protocols.http.methods import action_of
 from portway.protocols.http.pace import Pace
 from portway.protocols.http.places import Place, judge_name
+from portway.protocols.http.recall import Recall
 from portway.protocols.http.refusal import answer_for, because_of, fields_of
 from portway.protocols.http.wire import RequestHead
 from portway.relay.meter import Meter
@@ -51,8 +52,7 @@ class Turn:
     *head* is the request's, *target* what it asks for. What came behind the head,
     *here* bytes, was given back to *client*, the connection. *answered*: bytes of an
     answer have gone. *keeps*: the connection may serve another request behind this one.
-    *place* says where to go, if the target does not. *ties* are the servers with which
-    the client has connections for itself.
+    *place* says where to go, if the target does not. *recall* is of the turns before.
     """
 
     __slots__ = (
@@ -70,10 +70,10 @@ class Turn:
         "keeps",
         "place",
         "read",
+        "recall",
         "sent",
         "status",
         "target",
-        "ties",
     )
 
     def __init__(  # noqa: PLR0913, PLR0917 - what the session knows of a request
@@ -84,7 +84,7 @@ class Turn:
         head: RequestHead,
         target: Target,
         here: int = 0,
-        ties: set[Hashable] | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self.house = house
         self.gate = gate
@@ -92,7 +92,7 @@ class Turn:
         self.head = head
         self.target = target
         self.here = here
-        self.ties: set[Hashable] = set() if ties is None else ties
+        self.recall = recall or Recall()
         self.place: Place | None = None
         self.body: Framing = request_body(head)
         self.read = self.body.kind is Body.NONE or self.body.length == 0

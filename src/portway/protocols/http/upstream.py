@@ -17,13 +17,13 @@ from portway.net.preface import FORMATS
 from portway.net.stream import SocketStream
 from portway.net.tls import start_tls
 from portway.protocols.http.house import House
+from portway.protocols.http.recall import Recall
 from portway.protocols.http.turn import Turn
 from portway.protocols.http.wire import (
     RESPONSE,
     TOLERANT,
     ResponseHead,
     find_head,
-    parse_response,
 )
 
 
@@ -52,7 +52,7 @@ class Server:
         self.to_parent = to_parent
         self.surplus = 0
 
-    async def read_head(self, *, tolerant: bool) -> ResponseHead:
+    async def read_head(self, recall: Recall, *, tolerant: bool) -> ResponseHead:
         """Read a reply's head; what comes behind it is given back to the stream.
 
         Raises PeerError, GONE, where the server ends instead; BadMessage.
@@ -71,7 +71,7 @@ class Server:
         if self.surplus:
             stream.unread(data[end:])
             data = data[:end]
-        return parse_response(data, tolerant=tolerant)
+        return recall.reply(data, tolerant=tolerant)
 
 
 def ended(data: bytes) -> PeerError:
@@ -91,14 +91,15 @@ def key_of(turn: Turn, house: House) -> Hashable:
         key = house, target.scheme, target.host, target.port, who
     else:
         key = house, place.secure, place.endpoint, target.host, who
-    return (*key, turn.gate) if turn.ties and key in turn.ties else key
+    ties = turn.recall.ties
+    return (*key, turn.gate) if ties and key in ties else key
 
 
 def tie(server: Server, turn: Turn) -> None:
     """Let nobody but this client use the connection: it has a login of its own."""
     key = server.key
     if isinstance(key, tuple) and turn.gate not in key:
-        turn.ties.add(key)
+        turn.recall.ties = {*(turn.recall.ties or ()), key}
         server.key = (*key, turn.gate)
 
 

@@ -176,6 +176,20 @@ def parse_request(block: bytes, limits: Limits = REQUEST) -> RequestHead:
     return head
 
 
+def parse_next(line: bytes, before: RequestHead) -> RequestHead:
+    """Read a request whose fields are, byte for byte, those of *before*.
+
+    *line* is its first one, without an end. Raises BadMessage.
+    """
+    method, target, minor = _split_line(line)
+    head = RequestHead.__new__(RequestHead)
+    head.method, head.target, head.minor = method, target, minor
+    head.fields, head.keys, head.known = before.fields, before.keys, before.known
+    if b"host" not in head.known and minor and method != "CONNECT":
+        raise bad(Side.CLIENT, "no Host field")
+    return head
+
+
 def parse_response(block: bytes, *, tolerant: bool = False) -> ResponseHead:
     """Read a reply's head, with the empty line that ends it. Raises BadMessage.
 
