@@ -4,6 +4,8 @@ Not here: HTTP in clear, whose requests are judged one by one (errands.py). Inva
 what is dialled is the very address that the client has called, whatever name it says.
 """
 
+from functools import partial
+
 from portway.exchange import Exchange
 from portway.gate import Gate
 from portway.model import Action
@@ -11,9 +13,10 @@ from portway.net.capture import original_destination
 from portway.net.hello import HANDSHAKE, MOST
 from portway.net.stream import SocketStream
 from portway.protocols.http.house import House
+from portway.protocols.http.intercept import Opening, Within
 from portway.protocols.http.methods import naming_of
 from portway.protocols.http.places import Place, place_at
-from portway.protocols.http.tunnel import Manner, OpenUp, look, run
+from portway.protocols.http.tunnel import Manner, look, run
 from portway.protocols.http.upstream import dial
 
 
@@ -25,12 +28,10 @@ async def is_tls(gate: Gate, client: SocketStream, seconds: float) -> bool:
     return data[:1] == bytes((HANDSHAKE,))
 
 
-async def serve(
-    house: House, gate: Gate, client: SocketStream, open_up: OpenUp | None
-) -> None:
+async def serve(house: House, gate: Gate, client: SocketStream, within: Within) -> None:
     """Join *client* with the server that it called. Both are closed in the end.
 
-    Raises PortwayError, with its record left.
+    *within* serves requests inside a tunnel. Raises PortwayError, with its record left.
     """
     at = original_destination(client)
     seen = await look(client)
@@ -44,6 +45,8 @@ async def serve(
     server: SocketStream | None = None
     try:
         server = await _reach(house, gate, exchange, place)
+        redial = partial(_reach, house, gate, exchange, place)
+        open_up = Opening(house, gate, exchange, redial, within)
         manner = Manner(house.settings.idle, open_up=open_up)
         await run(exchange, client, server, manner)
     except BaseException as error:

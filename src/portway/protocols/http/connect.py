@@ -4,22 +4,20 @@ Not here: what goes through it (tunnel.py). Invariant: the client hears 200 only
 the connection with the server stands, and nothing behind it but what the server says.
 """
 
-from collections.abc import Awaitable, Callable
+from functools import partial
 
 from portway.errors import PortwayError
 from portway.exchange import Exchange
 from portway.model import Action
-from portway.net.hello import Hello
 from portway.net.stream import SocketStream
 from portway.protocols.http import tunnel
 from portway.protocols.http.inside import Inside
+from portway.protocols.http.intercept import Opening, Within
 from portway.protocols.http.methods import naming_of
 from portway.protocols.http.turn import Turn
 from portway.protocols.http.upstream import introduce, keep_for, source_of
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-
-Within = Callable[[SocketStream, Inside], Awaitable[None]]
 
 
 async def connect(turn: Turn, within: Within) -> None:
@@ -27,6 +25,11 @@ async def connect(turn: Turn, within: Within) -> None:
     exchange = await turn.begin(Action.CONNECT, naming_of("http"), word="connect")
     try:
         server = await _reach(turn, exchange)
+        try:
+            await turn.client.send(ESTABLISHED)
+        except BaseException:
+            server.abort()
+            raise
         turn.keeps = False
         turn.answered = True
         exchange.told("200")
@@ -46,7 +49,6 @@ async def _reach(turn: Turn, exchange: Exchange) -> SocketStream:
     server = await exchange.connect(source=source_of(turn), seconds=seconds)
     try:
         await introduce(turn, server)
-        await turn.client.send(ESTABLISHED)
     except BaseException:
         server.abort()
         raise
@@ -71,10 +73,8 @@ async def through(
         keep_for(turn.house, turn.gate, exchange, server, "http")
         await within(client, Inside("http", place.host, place.port))
 
-    async def open_up(client: SocketStream, server: SocketStream, hello: Hello) -> bool:
-        del client, server, hello
-        return False
-
+    redial = partial(_reach, turn, exchange)
+    open_up = Opening(turn.house, turn.gate, exchange, redial, within)
     manner = tunnel.Manner(turn.house.settings.idle, take_over, open_up)
     try:
         await tunnel.run(exchange, client, server, manner)

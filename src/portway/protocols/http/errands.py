@@ -7,10 +7,11 @@ from portway.model import Endpoint, Side, read_address
 from portway.net.capture import original_destination
 from portway.protocols.http import ftp_urls, own, reverse, upgrade
 from portway.protocols.http.authority import Form, Target, read_target
-from portway.protocols.http.connect import Within, connect
+from portway.protocols.http.connect import connect
 from portway.protocols.http.forward import forward, is_for_us, options
 from portway.protocols.http.house import House
 from portway.protocols.http.inside import Inside
+from portway.protocols.http.intercept import Opened, Within, refuse
 from portway.protocols.http.pace import Alarm
 from portway.protocols.http.places import named_by, place_at
 from portway.protocols.http.turn import Turn
@@ -39,6 +40,8 @@ def _inside(head: RequestHead, target: Target, inside: Inside) -> Target:
     In a tunnel to an address it may name another: `serve` sees what that is worth.
     """
     found = named_by(head, target, inside.scheme)
+    if isinstance(inside, Opened) and found.host != inside.name:
+        raise BadMessage(Side.CLIENT, 421, "a Host that TLS has not asked for")
     if found.port != inside.port:
         raise BadMessage(Side.CLIENT, 421, "a Host whose port is not the tunnel's")
     if found.host != inside.host and read_address(inside.host) is None:
@@ -53,6 +56,8 @@ async def serve(
 
     Raises PortwayError, where it was not answered yet.
     """
+    if inside is not None:
+        turn.facts = inside.facts
     if inside is None and own.is_ours(turn):
         await own.serve(turn)
     elif is_for_us(turn):
@@ -61,6 +66,8 @@ async def serve(
         await connect(turn, within)
     elif turn.target.scheme not in {"http", "https"}:
         await ftp_urls.serve(turn)
+    elif isinstance(inside, Opened) and inside.failure is not None:
+        await refuse(turn, inside.failure)
     elif turn.house.mode == "reverse":
         await reverse.serve(turn, alarm)
     else:

@@ -98,8 +98,10 @@ class Passage:
                 return
             reusable = await self.pass_reply(head)
         finally:
-            await self._end_upload()
-            self._part(reusable=reusable)
+            try:
+                await self._end_upload()
+            finally:  # the client may leave just then
+                self._part(reusable=reusable)
 
     @property
     def server(self) -> Server:

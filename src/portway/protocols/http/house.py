@@ -43,10 +43,7 @@ class Old:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class House:
-    """What all sessions of one listener share; *name* is the gateway's.
-
-    *ca* is the certificate of the authority that interception has, if there is any.
-    """
+    """What all sessions of one listener share; *name* is the gateway's."""
 
     name: str
     mode: str
@@ -58,7 +55,6 @@ class House:
     edge: Edge
     logins: Logins = field(default_factory=Logins)
     old: Old = field(default_factory=Old)
-    ca: bytes = b""
 
     @property
     def challenge(self) -> tuple[int, bytes, bytes]:

@@ -3,6 +3,7 @@
 Not here: how it came to run there (connect.py, within.py). Invariant: it never changes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -18,4 +19,4 @@ class Inside:
     scheme: str
     host: str
     port: int
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)

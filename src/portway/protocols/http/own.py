@@ -45,8 +45,8 @@ async def serve(turn: Turn) -> None:
         await turn.page(405, "This page can only be read.", ((b"Allow", b"GET, HEAD"),))
     elif path in PACS:
         await _send(turn, PAC, await pac_of(turn))
-    elif path == b"/ca.crt" and turn.house.ca:
-        await _send(turn, CERTIFICATE, turn.house.ca)
+    elif path == b"/ca.crt" and (authority := turn.gate.services.authority):
+        await _send(turn, CERTIFICATE, authority.der)
     else:
         await turn.page(404, "There is no such page here.")
 

@@ -95,7 +95,8 @@ class Session:
         try:
             await self._begin()
             if await self._is_captured_tls():
-                await captured.serve(self._house, self._gate, self._stream, None)
+                house, gate = self._house, self._gate
+                await captured.serve(house, gate, self._stream, self._within)
                 return
             while await self._serve_one():
                 pass

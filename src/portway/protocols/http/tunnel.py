@@ -204,14 +204,17 @@ class Tunnel:
             return False
         if seen.kind is Kind.HTTP and manner.take_over is not None:
             await self._stop_down()
+            self._clock.close()  # each request has its own
             exchange.note(taken_over="http")
             await manner.take_over(self._client, self._server)
             return True
         opens = exchange.verdict.handling.intercept
         if seen.kind is Kind.TLS and opens and manner.open_up is not None:
             await self._stop_down()
+            self._clock.clear()
             if await manner.open_up(self._client, self._server, seen.hello):
                 return True
+            self._clock.set(self._tick)
             self._begin_down()
         return False
 

@@ -13,7 +13,7 @@ from email.utils import formatdate
 from portway.errors import PeerError, PortwayError
 from portway.exchange import Exchange
 from portway.gate import Gate
-from portway.model import Action, Naming, Reason, Side
+from portway.model import NO_FACTS, Action, Naming, Reason, Side
 from portway.net.stream import CHUNK, SocketStream, Stream
 from portway.protocols.http import bodies, pages
 from portway.protocols.http.answers import answer_to, phrase, words_of
@@ -63,6 +63,7 @@ class Turn:
         "client",
         "error",
         "expects",
+        "facts",
         "gate",
         "head",
         "here",
@@ -94,11 +95,11 @@ class Turn:
         self.here = here
         self.recall = recall or Recall()
         self.place: Place | None = None
+        self.facts = NO_FACTS  # of where it came from
         self.body: Framing = request_body(head)
         self.read = self.body.kind is Body.NONE or self.body.length == 0
         self.keeps = wants_keep_alive(head)
-        self.answered = False
-        self.status = 0
+        self.answered, self.status = False, 0
         self.error: PortwayError | None = None  # what ended it from outside
         self.sent: Framing = NO_BODY  # how the body of the answer is framed
         self.expects = expects_continue(head)  # the client does, a 100
@@ -142,7 +143,7 @@ class Turn:
             elif place.unproven:
                 exchange.note(host_unproven=place.unproven)
                 judge_name(exchange, place.unproven)
-            exchange.note(**facts_of(self.head))
+            exchange.note(**self.facts, **facts_of(self.head))
         except BaseException as error:
             if isinstance(error, PortwayError):
                 error.record = exchange.id

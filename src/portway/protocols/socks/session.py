@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from portway.errors import PeerError, PortwayError, ProtocolError, Refused
@@ -275,19 +276,16 @@ class Session:
     # What it asks for.
 
     async def _connect(self, request: Request) -> None:
-        upstream = self.house.settings.upstream
         gate, at = self.gate, request.at
         exchange = await gate.begin(Action.CONNECT, at, method="CONNECT")
         self.claims(exchange)
         try:
-            server = await exchange.connect(
-                source=upstream.address, seconds=upstream.connect_timeout
-            )
+            server = await self._reach(exchange)
             try:
-                await self._introduce_client(server)
                 await self.say(Reply.SUCCEEDED, self._shown(server.local))
                 exchange.told(self.yes)
-                await self.begin_relay().join(gate, exchange, self.stream, server)
+                within, redial = self.begin_relay(), partial(self._reach, exchange)
+                await within.join(gate, exchange, self.stream, server, redial)
                 self.close(server)
             except BaseException:
                 server.abort()
@@ -299,6 +297,18 @@ class Session:
 
     def _shown(self, local: Endpoint) -> Endpoint:
         return NOWHERE if self.house.settings.hide_address else local
+
+    async def _reach(self, exchange: Exchange) -> SocketStream:
+        upstream = self.house.settings.upstream
+        server = await exchange.connect(
+            source=upstream.address, seconds=upstream.connect_timeout
+        )
+        try:
+            await self._introduce_client(server)
+        except BaseException:
+            server.abort()
+            raise
+        return server
 
     async def _introduce_client(self, server: SocketStream) -> None:
         """Tell the server whom we connect for, where it expects that."""

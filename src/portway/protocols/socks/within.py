@@ -4,13 +4,17 @@ Not here: how tunnels are looked into (http.tunnel). Invariant: the requests wit
 tunnel go to its own server, as that client.
 """
 
+from dataclasses import replace
+
 from portway.config.schema import Listener
 from portway.exchange import Exchange
 from portway.gate import Gate
 from portway.net.contexts import TlsContexts
 from portway.net.stream import SocketStream
 from portway.protocols.http import house as http
+from portway.protocols.http.certificates import connect_context
 from portway.protocols.http.inside import Inside
+from portway.protocols.http.intercept import Opening, Redial
 from portway.protocols.http.session import Session as WebSession
 from portway.protocols.http.settings import HttpSettings
 from portway.protocols.http.settings import Upstream as WebUpstream
@@ -50,18 +54,39 @@ class Within:
         self._house = http.house_of(name, listener, web, contexts)
 
     async def join(
-        self, gate: Gate, exchange: Exchange, client: SocketStream, server: SocketStream
+        self,
+        gate: Gate,
+        exchange: Exchange,
+        client: SocketStream,
+        server: SocketStream,
+        redial: Redial,
     ) -> None:
-        """Join *client* and *server* until both have ended. Raises PortwayError."""
+        """Join *client* and *server* until both have ended. Raises PortwayError.
+
+        *redial* reaches the server once more.
+        """
+        house = self._house_for(exchange)
+
+        async def within(client: SocketStream, where: Inside) -> None:
+            await WebSession.inside(house, client, gate, where).run()
 
         async def take_over(client: SocketStream, server: SocketStream) -> None:
             at = exchange.access
-            keep_for(self._house, gate, exchange, server, "http")
-            where = Inside("http", at.host, at.port)
-            await WebSession.inside(self._house, client, gate, where).run()
+            keep_for(house, gate, exchange, server, "http")
+            await within(client, Inside("http", at.host, at.port))
 
-        manner = Manner(self._idle, take_over)
+        open_up = Opening(house, gate, exchange, redial, within)
+        manner = Manner(self._idle, take_over, open_up)
         await run_tunnel(exchange, client, server, manner)
+
+    def _house_for(self, exchange: Exchange) -> http.House:
+        """Return the house, which can speak TLS with servers once it has to."""
+        house = self._house
+        if exchange.verdict.handling.intercept and house.contexts.connect is None:
+            connect = connect_context(house.settings.upstream, [])
+            contexts = replace(house.contexts, connect=connect)
+            self._house = house = replace(house, contexts=contexts)
+        return house
 
     async def join_blindly(
         self, exchange: Exchange, client: SocketStream, server: SocketStream
