@@ -233,7 +233,7 @@ class Exchange:
         """
         for permitted, verdict in self._addresses or ():
             if permitted == address and verdict is not self.verdict:
-                self._judged_anew(verdict)
+                self.come_under(verdict)
         if address != self.access.address:
             self.access = replace(self.access, address=address)
         self._source = source
@@ -256,7 +256,7 @@ class Exchange:
             raise
         return stream
 
-    def _judged_anew(self, verdict: Verdict) -> None:
+    def come_under(self, verdict: Verdict) -> None:
         """Another of the name's addresses is reached: by its rule, its limits."""
         before, self.verdict = self.verdict, verdict
         if (verdict.rule, verdict.limits) == (before.rule, before.limits):

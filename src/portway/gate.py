@@ -171,7 +171,7 @@ class Gate:
 
     def leave(self, error: PortwayError, method: str, user: str = "") -> None:
         """Leave the record of what led nowhere; *user* is a name that was claimed."""
-        exchange = self._exchange(Action.CONNECT, None, method)
+        exchange = self.draft(Action.CONNECT, None, method)
         if user:
             exchange.note(claimed=user)
         self._refuse(exchange, error)
@@ -236,7 +236,7 @@ class Gate:
             raise Refused(Reason.LOGIN)
         target = None if destination is None else target_of(destination)
         target = target if within is None else within.target
-        exchange = self._exchange(action, target, method, resource, naming)
+        exchange = self.draft(action, target, method, resource, naming)
         if self._said:
             exchange.note(**self._said)
         if within is not None:
@@ -256,7 +256,7 @@ class Gate:
         exchange.over = self._exchange_over
         return exchange
 
-    def _exchange(
+    def draft(
         self,
         action: Action,
         target: Target | None,
@@ -264,6 +264,7 @@ class Gate:
         resource: str = "",
         naming: Naming = PLAIN,
     ) -> Exchange:
+        """Return an exchange that nobody has judged, and that is not told of yet."""
         host, port, address = target or NOWHERE
         access = Access(
             protocol=naming.protocol or self.visitor.door.speaks,

@@ -37,6 +37,9 @@ class Protocol:
 
     *probe*, given a listener, its contexts and what resolves names, returns what asks a
     server whether it lives; that raises PortwayError where it does not.
+
+    *caught* are the ports at which clients of transparent doors are caught; if there
+    are none, it is *port*.
     """
 
     name: str
@@ -48,3 +51,4 @@ class Protocol:
     contexts: Callable[[Listener], tuple[TlsContexts, tuple[Wrong, ...]]]
     handler: Callable[[str, Listener, TlsContexts], Handler]
     probe: Callable[[Listener, TlsContexts, Resolver], Probe] | None = None
+    caught: tuple[int, ...] = ()

@@ -75,7 +75,7 @@ def _redirected(door: Listener) -> Iterator[str]:
         address = endpoint.address
         if address is not None and not address.is_unspecified:
             to, data = f"dnat {ip} to {endpoint}", f"dnat {ip} to {_bare(endpoint)}"
-        yield f"{which} {PROTOCOLS[door.protocol].port} {to}  # listen.{door.name}"
+        yield f"{which} {_caught(door)} {to}  # listen.{door.name}"
         if ports:
             yield f"{which} {ports[0]}-{ports[-1]} {data}  # its data, to the same port"
 
@@ -86,8 +86,16 @@ def _kept(door: Listener) -> Iterator[str]:
         address = endpoint.address
         wild = address is None or address.is_unspecified
         to = f":{endpoint.port}" if wild else str(endpoint)
-        port = PROTOCOLS[door.protocol].port
-        yield f"{which} {port} tproxy {ip} to {to} {_KEPT}  # listen.{door.name}"
+        ports = _caught(door)
+        yield f"{which} {ports} tproxy {ip} to {to} {_KEPT}  # listen.{door.name}"
+
+
+def _caught(door: Listener) -> str:
+    """Return nft's words for the ports at which the door's clients are caught."""
+    protocol = PROTOCOLS[door.protocol]
+    if not protocol.caught:
+        return str(protocol.port)
+    return f"{{ {', '.join(map(str, protocol.caught))} }}"
 
 
 def _ends(door: Listener) -> Iterator[tuple[Endpoint, str, str]]:

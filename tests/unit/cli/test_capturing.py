@@ -71,6 +71,17 @@ def test_tproxy(tmp_path: Path) -> None:
     ]
 
 
+def test_the_web_is_caught_at_both_its_ports(tmp_path: Path) -> None:
+    web = [
+        door(f'"0.0.0.0:{port}"', more, name).replace('"ftp"', '"http"')
+        for port, more, name in ((3128, "", "one"), (3129, TPROXY, "other"))
+    ]
+    assert [rule.partition(" dport ")[2] for rule in rules_of(tmp_path, *web)] == [
+        "{ 80, 443 } redirect to :3128",
+        "{ 80, 443 } tproxy ip to :3129 meta mark set 1 accept",
+    ]
+
+
 def test_an_interface(tmp_path: Path) -> None:
     caught = door('"0.0.0.0:2121"', REDIRECT)
     (rule, data) = rules_of(tmp_path, caught, interface="lan0")

@@ -15,10 +15,8 @@ from portway.config.load import (
 )
 from portway.config.schema import Configuration, Ledger, Limits
 from portway.model import Endpoint
-from portway.protocols.ftp.settings import FtpSettings
 from portway.protocols.registry import SETTINGS
 
-FTP = {"ftp": FtpSettings}
 DOOR = '[listen.x]\nprotocol = "test"\naddress = "127.0.0.1:2121"\n'
 
 
@@ -313,10 +311,11 @@ def test_state_without_xdg(xdg: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_starter_is_right_and_for_this_machine_alone() -> None:
-    configuration, found = parse(embedded(STARTER), Path(STARTER), FTP)
+    configuration, found = parse(embedded(STARTER), Path(STARTER), SETTINGS)
     assert found == ()
     assert [one.address for one in configuration.listeners] == [
-        (Endpoint("127.0.0.1", 2121),)
+        (Endpoint("127.0.0.1", 2121),),
+        (Endpoint("127.0.0.1", 3128),),
     ]
     assert all("*" not in rule.who for rule in configuration.rules)
 
@@ -328,7 +327,7 @@ def test_the_starter_is_right_with_what_it_offers() -> None:
     assert taken != lines
     once = [line for line in taken if line != 'address = "127.0.0.1:2121"']
     text = "\n".join(line for line in once if "only programs on" not in line)
-    configuration, found = parse(text, Path(STARTER), FTP)
+    configuration, found = parse(text, Path(STARTER), SETTINGS)
     assert list(map(str, found)) == []
     assert len(configuration.rules) == 3
     assert configuration.gateway.timezone == "Europe/Paris"

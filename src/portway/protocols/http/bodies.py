@@ -4,6 +4,8 @@ Not here: heads. Invariant: what ends too early raises, and nothing is then sent
 would end the receiver's body; bytes are counted once the receiver's socket has them.
 """
 
+import asyncio
+
 from portway.errors import PeerError, Refused
 from portway.exchange import Exchange
 from portway.model import Reason
@@ -14,6 +16,7 @@ from portway.protocols.http.wire import CRLF
 from portway.relay.meter import Meter
 
 LARGE = 131072  # bytes of one chunk that may go past us
+FEW = 4096  # bytes of chunks that hold a few bytes each: about 7 ms
 
 
 class Outlet:
@@ -83,15 +86,16 @@ async def pass_chunked(
     What comes behind it is given back to *source*. Raises PeerError, BadMessage.
     """
     reader = Unchunker(source.side)
-    moved = 0
+    moved, most = 0, CHUNK
     while not reader.done:
         if reader.left >= LARGE:
             moved += await _pass_chunk(source, outlet, exchange, reader, up=up)
             continue
-        data = await source.receive()
+        data = await source.receive(most)
         if not data:
             raise cut_short(source)
         payload = reader.feed(data)
+        most = await _give_way(payload, data)
         end = b""
         if reader.done and outlet.chunked:
             fields = trailer_fields(reader.trailers) if outlet.trailers else ()
@@ -127,6 +131,7 @@ async def pass_to_end(source: Stream, outlet: Outlet, exchange: Exchange) -> int
         while data := await source.receive(CHUNK):
             await outlet.send(data)
             moved += len(data)
+            await asyncio.sleep(0)
         await outlet.send(b"", end=last_chunk())
         return moved
     if outlet.head:
@@ -138,12 +143,14 @@ async def pass_to_end(source: Stream, outlet: Outlet, exchange: Exchange) -> int
 async def gather(source: Stream, most: int) -> bytes:
     """Return the payload of a chunked body. Raises Refused, TOO_LONG, over *most*."""
     reader = Unchunker(source.side)
-    payload = bytearray()
+    payload, most = bytearray(), CHUNK
     while not reader.done:
-        data = await source.receive()
+        data = await source.receive(most)
         if not data:
             raise cut_short(source)
-        payload += reader.feed(data)
+        piece = reader.feed(data)
+        payload += piece
+        most = await _give_way(piece, data)
         if len(payload) + reader.left > most:
             raise Refused(Reason.TOO_LONG)
     if reader.rest:
@@ -158,6 +165,16 @@ async def drop(source: Stream, length: int) -> None:
         if not data:
             raise cut_short(source)
         length -= len(data)
+        await asyncio.sleep(0)
+
+
+async def _give_way(payload: bytes, data: bytes) -> int:
+    """Let others have their turn; return how many bytes may be read in the next.
+
+    The smaller the chunks, the longer it takes to read them: few of them at a time.
+    """
+    await asyncio.sleep(0)
+    return FEW if len(payload) * 4 < len(data) else CHUNK
 
 
 def cut_short(source: Stream) -> PeerError:

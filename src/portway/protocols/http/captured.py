@@ -6,9 +6,10 @@ what is dialled is the very address that the client has called, whatever name it
 
 from functools import partial
 
+from portway.errors import Refused
 from portway.exchange import Exchange
 from portway.gate import Gate
-from portway.model import Action
+from portway.model import Action, Reason
 from portway.net.capture import original_destination
 from portway.net.hello import HANDSHAKE, MOST
 from portway.net.stream import SocketStream
@@ -16,7 +17,7 @@ from portway.protocols.http.house import House
 from portway.protocols.http.intercept import Opening, Within
 from portway.protocols.http.methods import naming_of
 from portway.protocols.http.places import Place, place_at
-from portway.protocols.http.tunnel import Manner, look, run
+from portway.protocols.http.tunnel import Kind, Look, Manner, look, run
 from portway.protocols.http.upstream import dial
 
 
@@ -44,6 +45,7 @@ async def serve(house: House, gate: Gate, client: SocketStream, within: Within) 
         exchange.note(sni=name)
     server: SocketStream | None = None
     try:
+        _check(seen)
         server = await _reach(house, gate, exchange, place)
         redial = partial(_reach, house, gate, exchange, place)
         open_up = Opening(house, gate, exchange, redial, within)
@@ -58,6 +60,11 @@ async def serve(house: House, gate: Gate, client: SocketStream, within: Within) 
     server.close()
     client.close()
     exchange.close()
+
+
+def _check(seen: Look) -> None:
+    if seen.kind is not Kind.TLS:
+        raise Refused(Reason.UNSUPPORTED, "What cannot be read goes nowhere.")
 
 
 async def _reach(

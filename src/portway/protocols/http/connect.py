@@ -26,7 +26,7 @@ async def connect(turn: Turn, within: Within) -> None:
     try:
         server = await _reach(turn, exchange)
         try:
-            await turn.client.send(ESTABLISHED)
+            await turn.send(ESTABLISHED)
         except BaseException:
             server.abort()
             raise

@@ -61,7 +61,8 @@ async def serve(
     if inside is None and own.is_ours(turn):
         await own.serve(turn)
     elif is_for_us(turn):
-        await options(turn)
+        with own.recorded(turn):
+            await options(turn)
     elif turn.target.form is Form.AUTHORITY:
         await connect(turn, within)
     elif turn.target.scheme not in {"http", "https"}:

@@ -227,7 +227,7 @@ class Passage:
             turn.expects = False
         if turn.head.minor:
             fields = response_fields(head, turn.house.edge)
-            await turn.client.send(format_response(head.status, head.words, fields))
+            await turn.send(format_response(head.status, head.words, fields))
 
     def _learn(self, head: ResponseHead) -> None:
         old = self._turn.house.old
@@ -248,7 +248,8 @@ class Passage:
         if media is not None:
             exchange.note(type=media[:256].decode("latin-1"))
         early = not turn.read
-        turn.settle(head.status, self._length_of(framing))
+        unknown = framing.kind is Body.CHUNKED or framing.kind is Body.EOF
+        turn.settle(head.status, None if unknown else framing.length)
         if early:
             turn.keeps = False
             if head.status >= 400:
@@ -266,8 +267,12 @@ class Passage:
         told = turn.head.method, turn.keeps, turn.head.minor
         if data := turn.recall.told_for(head, told):
             return data
-        fields = response_fields(head, turn.house.edge, connection=self._connection())
-        data = format_response(head.status, head.words, fields, self._framed(framing))
+        connection = b"close" if not turn.keeps else b"keep-alive"
+        said = () if turn.keeps and turn.head.minor else (connection,)
+        fields = response_fields(head, turn.house.edge, connection=said)
+        whole = framing.kind is Body.NONE or framing.kind is Body.LENGTH
+        framed = framing if whole else turn.sent
+        data = format_response(head.status, head.words, fields, framed)
         turn.recall.told(head, told, data)
         return data
 
@@ -279,35 +284,19 @@ class Passage:
             return ParentError(Reason.VIA, parent.at, "login", words)
         return BadMessage(Side.SERVER, 502, "a server asks for the proxy's login")
 
-    def _length_of(self, framing: Framing) -> int | None:
-        if framing.kind is Body.LENGTH:
-            return framing.length
-        return None if framing.kind in {Body.CHUNKED, Body.EOF} else framing.length
-
-    def _framed(self, framing: Framing) -> Framing:
-        """Return how the client gets the body that the server frames so."""
-        if framing.kind in {Body.NONE, Body.LENGTH}:
-            return framing
-        return self._turn.sent
-
-    def _connection(self) -> tuple[bytes, ...]:
-        turn = self._turn
-        if not turn.keeps:
-            return (b"close",)
-        return () if turn.head.minor else (b"keep-alive",)
-
     async def _pass_body(self, data: bytes, framing: Framing) -> None:
         """Send *data*, the head, and the body behind it."""
         turn, exchange, source = self._turn, self._exchange, self.server.stream
         if framing.kind is Body.NONE or framing.length == 0:
             turn.answered = True
-            await turn.client.send(data)
+            await turn.send(data)
             return
         length = framing.length
         if framing.kind is Body.LENGTH and not exchange.down.limited:
-            first = await self._first(length)
+            server = self.server
+            first = await source.receive(length) if server.surplus else b""
             turn.answered = True
-            await turn.client.send(data + first)
+            await turn.send(data + first)
             exchange.down.moved(len(first))
             length -= len(first)
             if not length:
@@ -322,17 +311,12 @@ class Passage:
         finally:
             pace.close()
 
-    async def _first(self, length: int) -> bytes:
-        """Return what has come of a body already, if anything has."""
-        server = self.server
-        return await server.stream.receive(length) if server.surplus else b""
-
     async def _pass_long_body(self, data: bytes, framing: Framing, length: int) -> None:
         turn, exchange, source = self._turn, self._exchange, self.server.stream
         turn.answered = True
         if framing.kind is Body.LENGTH:
             if data:
-                await turn.client.send(data)
+                await turn.send(data)
             await bodies.pass_length(source, turn.client, exchange, length, up=False)
             return
         outlet = bodies.Outlet(

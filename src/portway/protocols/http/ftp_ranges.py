@@ -84,7 +84,7 @@ def read_date(field: bytes | None) -> datetime | None:
         return None
     try:
         moment = parsedate_to_datetime(field.decode("latin-1"))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 

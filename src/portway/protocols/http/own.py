@@ -7,16 +7,20 @@ login, is dialled, or tells what a rule allows.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Network, ip_network
 from json import dumps
 from pathlib import Path
 
 from portway.errors import UpstreamError
-from portway.model import Endpoint, Reason
+from portway.model import Endpoint, Outcome, Reason, Verdict
 from portway.protocols.http.authority import Form, read_authority
+from portway.protocols.http.methods import action_of, naming_of
 from portway.protocols.http.settings import Pac
 from portway.protocols.http.turn import Turn
 
+RULE = "own-page"  # by which the records know them
 PAC = "application/x-ns-proxy-autoconfig"
 CERTIFICATE = "application/x-x509-ca-cert"
 PACS = frozenset({b"/proxy.pac", b"/wpad.dat", b"/wpad.da"})  # some cut it to 8.2
@@ -40,6 +44,29 @@ def is_ours(turn: Turn) -> bool:
 
 async def serve(turn: Turn) -> None:
     """Serve a page of ours, or say that there is none."""
+    with recorded(turn):
+        await _serve(turn)
+
+
+@contextmanager
+def recorded(turn: Turn) -> Iterator[None]:
+    """Leave the record of what no rule is asked about: it is ours."""
+    head, gate = turn.head, turn.gate
+    action, naming = action_of(head.method), naming_of("http")
+    local = gate.stream.local
+    target = local.host, local.port, local.address
+    exchange = gate.draft(action, target, head.method, turn.target.view, naming)
+    exchange.verdict = Verdict(allowed=True, rule=RULE)
+    try:
+        yield
+    except BaseException as error:
+        exchange.close(turn.blamed(error))
+        raise
+    exchange.end(Outcome.OK, status=str(turn.status))
+    exchange.close()
+
+
+async def _serve(turn: Turn) -> None:
     path = turn.target.path.partition(b"?")[0]
     if turn.head.method not in {"GET", "HEAD"}:
         await turn.page(405, "This page can only be read.", ((b"Allow", b"GET, HEAD"),))

@@ -105,6 +105,23 @@ class Pace:
         guilty.interrupt(PeerError(guilty.side, text, Reason.TIMEOUT))
 
 
+async def send_in_time(client: SocketStream, data: bytes, seconds: float) -> None:
+    """Send *data*; a client that does not take it in time is interrupted.
+
+    Raises PeerError.
+    """
+    sent = client.send_at_once(data)
+    if sent == len(data):
+        return
+    error = PeerError(client.side, "the client does not read", Reason.TIMEOUT)
+    late = Deadline(lambda: client.interrupt(error))
+    late.set(seconds)
+    try:
+        await client.send(memoryview(data)[sent:])
+    finally:
+        late.close()
+
+
 def is_full(stream: Stream) -> bool:
     """Say whether the peer does not take what it is sent."""
     if not isinstance(stream, SocketStream) or stream.closed:

@@ -7,6 +7,7 @@ from portway.protocols.http import answers
 from portway.protocols.http.certificates import contexts_of
 from portway.protocols.http.house import house_of
 from portway.protocols.http.methods import METHODS
+from portway.protocols.http.probe import probe_of
 from portway.protocols.http.session import Session
 from portway.protocols.http.settings import PORT, HttpSettings
 
@@ -29,4 +30,6 @@ PROTOCOL = Protocol(
     too_many=answers.too_many,
     contexts=contexts_of,
     handler=handler,
+    probe=probe_of,
+    caught=(PORT, 443),
 )

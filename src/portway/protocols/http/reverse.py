@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
 from portway.errors import PortwayError, Refused, UpstreamError
+from portway.exchange import Exchange
 from portway.gate import Gate
 from portway.model import Reason, Side
 from portway.net.balance import DOWN_TIME, Farm, Server
@@ -41,17 +42,14 @@ async def serve(turn: Turn, alarm: Alarm) -> None:
     living: list[Server] = []
     try:
         farm, key = _farm_for(turn.gate)
-        living = farm.order(key, asyncio.get_running_loop().time())[:TRIES]
+        now = asyncio.get_running_loop().time()
+        _let_return(farm, now, turn)
+        living = farm.order(key, now)[:TRIES]
         if not living:
             raise none_left()
     except PortwayError as error:
         turn.gate.leave(error, turn.head.method)
         raise
-    if upgrade.is_wanted(turn.head):
-        turn.place = Place(living[0].at, secure=_is_secure(turn))
-        with _one_more(living[0]):
-            await upgrade.serve(turn, alarm)
-        return
     for left, server in zip(range(len(living) - 1, -1, -1), living, strict=True):
         with _one_more(server):
             if await _served(turn, alarm, farm, server, last=not left):
@@ -63,12 +61,11 @@ async def _served(
 ) -> bool:
     """Let *server* answer; False: it could not, and the client knows nothing of it."""
     turn.place = Place(server.at, secure=_is_secure(turn))
-    exchange = await turn.begin(
-        action_of(turn.head.method), naming_of(turn.target.scheme)
-    )
+    joins = upgrade.is_wanted(turn.head)
+    exchange = await (upgrade.begin(turn) if joins else _begin(turn))
     passage = Passage(turn, exchange, alarm)
     try:
-        await passage.run()
+        await (upgrade.run(turn, exchange, passage) if joins else passage.run())
     except PortwayError as error:
         fault = not isinstance(error, Refused) and error.side is Side.SERVER
         if fault and not passage.asked:
@@ -84,6 +81,11 @@ async def _served(
     else:
         exchange.close()
     return True
+
+
+async def _begin(turn: Turn) -> Exchange:
+    action = action_of(turn.head.method)
+    return await turn.begin(action, naming_of(turn.target.scheme))
 
 
 def _is_secure(turn: Turn) -> bool:
@@ -113,6 +115,16 @@ def _out(farm: Farm, server: Server, turn: Turn, error: PortwayError) -> None:
         }
         log.warning("farm.server_out", extra=extra)
     farm.failed(server, now)
+
+
+def _let_return(farm: Farm, now: float, turn: Turn) -> None:
+    """Say of which servers the time is over for which they got no requests."""
+    for server in farm.servers:
+        if 0 < server.down_until <= now:
+            server.down_until = 0.0
+            listener = turn.gate.visitor.door.listener
+            extra = {"listener": listener, "server": str(server.at)}
+            log.info("farm.server_returns", extra=extra)
 
 
 def _farm_for(gate: Gate) -> tuple[Farm, str]:

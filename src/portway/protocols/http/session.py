@@ -37,8 +37,9 @@ LINGER = 2.0  # seconds for what a client still sends when it has its last answe
 IN_A_ROW = 32  # requests; then others in the loop get their turn
 ALPN = frozenset({b"http/1.1", b"http/1.0"})
 BEGINNING = 256  # bytes of what is no request that a record holds
-_LOGIN = re.compile(r"//[^/@\s]*@")
+_LINE_END = re.compile(rb"[\r\n]")
 
+TIMEOUT = Reason.TIMEOUT
 NOTHING = RequestHead("-", b"/", 0)
 NOWHERE = Target(Form.ORIGIN)
 
@@ -209,9 +210,7 @@ class Session:
             return None
 
     async def _refuse_bad(self, error: ProtocolError, data: bytes) -> None:
-        line = shown(data.lstrip(b"\r\n").partition(b"\r\n")[0][:BEGINNING])
-        line = _LOGIN.sub("//", line)
-        text = f"{error.text}: {line}"
+        text = f"{error.text}: {first_words(data)}"
         said = ProtocolError(error.side, text, error.reason)
         said_status = getattr(error, "status", 400)
         gate = self._gate
@@ -240,7 +239,10 @@ class Session:
             if length is None:
                 await self._close()
                 return False
+            stall = self._house.settings.stall
+            self._alarm.set(stall, self._stream, "its body does not come", TIMEOUT)
             await bodies.drop(self._stream, length)
+            self._alarm.clear()
         self._in_a_row += 1
         if self._in_a_row >= IN_A_ROW:
             self._in_a_row = 1
@@ -324,11 +326,22 @@ class Session:
             stream.abort()
             return
         if turn is None:
+            if error.reason is Reason.IDLE:  # in the middle of a request
+                self._gate.leave(error, "-")
             await self._farewell(error)
             return
         turn.keeps = False
         await turn.refuse(error)
         await self._close()
+
+
+def first_words(data: bytes) -> str:
+    """Return what a record holds of what is no request: nothing that may be secret."""
+    line = _LINE_END.split(data.lstrip(b"\r\n"), 1)[0][:BEGINNING]
+    line = line.partition(b"?")[0]
+    method, blank, rest = line.partition(b" ")
+    _, at, behind = rest.rpartition(b"@")
+    return shown(method + blank + (b"..." + behind if at else rest))
 
 
 def _is_reset(stream: SocketStream) -> bool:

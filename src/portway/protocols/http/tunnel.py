@@ -26,8 +26,12 @@ from portway.protocols.http.places import judge_name
 LOOK_TIME = 5.0  # seconds for the rest of what the client's first bytes begin
 TICK = 60.0  # seconds between two looks at a tunnel
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, section 3.4
-_REQUEST = re.compile(rb"[A-Za-z-]{1,32} [^ \r\n]+ HTTP/1\.[01]\r?\n")
-_BEGUN = re.compile(rb"[A-Z-]{1,32}( [^ \r\n]*( [HTP/1.]{0,8}[01]?\r?)?)?")
+# Wider than what HTTP allows: servers read requests that are none, and whoever takes
+# them over refuses those.
+_REQUEST = re.compile(rb"[!-~]+[ \t].*HTTP/\d|GET[ \t]+/", re.IGNORECASE)
+# What may yet become one that a server takes: a method, and no control byte behind it.
+_WORDS = re.compile(rb"[A-Z_-]{1,64}([ \t][\t -~\x80-\xff]*\r?)?")
+_ENDS = b"\r\n"
 
 
 class Kind(Enum):
@@ -37,6 +41,7 @@ class Kind(Enum):
     HTTP = auto()
     HTTP_2 = auto()
     OTHER = auto()
+    BROKEN = auto()  # TLS, or a request, that has no end or cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Look:
 
 
 OTHER = Look(Kind.OTHER)
+BROKEN = Look(Kind.BROKEN)
 
 
 TakeOver = Callable[[SocketStream, SocketStream], Awaitable[None]]
@@ -135,6 +141,8 @@ class Tunnel:
                 seen = await look(self._client, self._has_spoken)
         if seen.kind is Kind.HTTP_2:
             raise Refused(Reason.UNSUPPORTED, "HTTP/2 in clear goes through no tunnel.")
+        if seen.kind is Kind.BROKEN:
+            raise Refused(Reason.UNSUPPORTED, "What has no end goes through no tunnel.")
         if seen.kind is Kind.TLS:
             self._judge_name(seen.hello)
         if await self._hand_over(seen):
@@ -269,8 +277,10 @@ async def look(
         while True:
             data = await client.peek(MOST)
             found = look_at(data) if data else OTHER
-            if found is not None or len(data) in {seen, MOST} or enough():
+            if found is not None or len(data) == seen or enough():
                 return found or OTHER
+            if len(data) >= MOST:
+                return BROKEN
             if not seen:
                 late.set(LOOK_TIME)
             seen = len(data)
@@ -280,7 +290,7 @@ async def look(
         if error is not LATE:
             raise
         client.resume()
-        return OTHER
+        return BROKEN
     finally:
         late.close()
         if seen:
@@ -298,13 +308,15 @@ async def _look_at_read(client: SocketStream, enough: Callable[[], bool]) -> Loo
                 late.set(LOOK_TIME)
             data += more
             found = look_at(data) if more else OTHER
-            if found is not None or len(data) >= MOST or enough():
+            if found is not None or enough():
                 return found or OTHER
+            if len(data) >= MOST:
+                return BROKEN
     except PeerError as error:
         if error is not LATE:
             raise
         client.resume()
-        return OTHER
+        return BROKEN
     finally:
         late.close()
         if data:
@@ -317,10 +329,12 @@ def look_at(data: bytes) -> Look | None:
         try:
             hello = read_hello(data)
         except ValueError:
-            return OTHER
+            return OTHER if data[1:2] not in {b"", b"\x03"} else BROKEN
         return None if hello is None else Look(Kind.TLS, hello)
     if data[: len(PREFACE)] == PREFACE[: len(data)]:
         return Look(Kind.HTTP_2) if len(data) >= len(PREFACE) else None
-    if _REQUEST.match(data):
-        return Look(Kind.HTTP)
-    return None if _BEGUN.fullmatch(data) else OTHER
+    words = data.lstrip(_ENDS)  # which servers pass over: RFC 9112, section 2.2
+    line, end, _ = words.partition(b"\n")
+    if end:
+        return Look(Kind.HTTP) if _REQUEST.match(line) else OTHER
+    return None if not words or _WORDS.fullmatch(words) else OTHER

@@ -6,8 +6,8 @@ that cannot be ended whole is cut, so that it never looks whole.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from email.utils import formatdate
 
 from portway.errors import PeerError, PortwayError
@@ -33,7 +33,7 @@ from portway.protocols.http.framing import (
 )
 from portway.protocols.http.house import House
 from portway.protocols.http.methods import action_of
-from portway.protocols.http.pace import Pace
+from portway.protocols.http.pace import Pace, send_in_time
 from portway.protocols.http.places import Place, judge_name
 from portway.protocols.http.recall import Recall
 from portway.protocols.http.refusal import answer_for, because_of, fields_of
@@ -108,27 +108,14 @@ class Turn:
 
     # The exchange.
 
-    @asynccontextmanager
-    async def open(
-        self, action: Action, naming: Naming, *, method: str = "", word: str = ""
-    ) -> AsyncIterator[Exchange]:
-        """Ask the policy about it, and hold the exchange for as long as a block lasts.
-
-        *word* is for the door's list of ports: a scheme, or ``connect``. Raises as
-        `Gate.begin` does, and Refused, PORT.
-        """
-        exchange = await self.begin(action, naming, method=method, word=word)
-        try:
-            yield exchange
-        except BaseException as error:
-            exchange.close(self.blamed(error))
-            raise
-        exchange.close()
-
     async def begin(
         self, action: Action, naming: Naming, *, method: str = "", word: str = ""
     ) -> Exchange:
-        """As `open`; the exchange is the caller's to close, with what is `blamed`."""
+        """Ask the policy about it. Raises as `Gate.begin` does, and Refused, PORT.
+
+        *word* is for the door's list of ports: a scheme, or ``connect``. The exchange
+        is the caller's to close, with what is `blamed`.
+        """
         target, place = self.target, self.place
         exchange = await self.gate.begin(
             action,
@@ -173,7 +160,7 @@ class Turn:
     async def go_on(self) -> None:
         """Tell a client that waits for it to send the body. Raises PeerError."""
         if self.waits:
-            await self.client.send(CONTINUE)
+            await self.send(CONTINUE)
         self.expects = False
 
     async def read_into(self, sink: Stream, exchange: Exchange) -> int:
@@ -253,6 +240,13 @@ class Turn:
             return ((b"Connection", b"close"),)
         return ((b"Connection", b"keep-alive"),) if not self.head.minor else ()
 
+    async def send(self, data: bytes) -> None:
+        """Send *data* to a client, who may not take so long for it as it likes.
+
+        Raises PeerError.
+        """
+        await send_in_time(self.client, data, self.house.settings.stall)
+
     async def write(self, data: bytes | memoryview) -> None:
         """Send *data* as the next part of the body. Raises PeerError."""
         if self.sent.kind is Body.NONE or not data:
@@ -260,10 +254,10 @@ class Turn:
         pending, self._pending = self._pending, b""
         self.answered = True
         if self.sent.kind is Body.CHUNKED:
-            await self.client.send(pending + chunk(bytes(data)))
+            await self.send(pending + chunk(bytes(data)))
             return
         self._left -= len(data)
-        await self.client.send(pending + data if pending else data)
+        await self.send(pending + bytes(data))
 
     async def write_from(
         self, source: Stream, exchange: Exchange, length: int | None = None
@@ -297,13 +291,14 @@ class Turn:
             self.answered = True
             await outlet.send(data)
             moved += len(data)
+            await asyncio.sleep(0)
         return moved
 
     async def _flush(self) -> None:
         pending, self._pending = self._pending, b""
         if pending:
             self.answered = True
-            await self.client.send(pending)
+            await self.send(pending)
 
     async def finish(self) -> None:
         """End the answer: all of its body was written. Raises PeerError.
@@ -317,7 +312,7 @@ class Turn:
         end = last_chunk() if self.sent.kind is Body.CHUNKED else b""
         if pending or end:
             self.answered = True
-            await self.client.send(pending + end)
+            await self.send(pending + end)
 
     async def refuse(
         self, error: PortwayError, exchange: Exchange | None = None

@@ -58,15 +58,9 @@ def accept_of(key: bytes) -> bytes:
 
 async def serve(turn: Turn, alarm: Alarm) -> None:
     """Serve *turn*, which `is_wanted`; it is one request until the tunnel ends."""
-    key = check(turn.head)
-    exchange = await turn.begin(
-        Action.CONNECT, UPGRADES[turn.target.scheme], method="UPGRADE"
-    )
-    passage = Passage(turn, exchange, alarm)
+    exchange = await begin(turn)
     try:
-        await passage.run(
-            UPGRADE, lambda head: _join(turn, exchange, passage, head, key)
-        )
+        await run(turn, exchange, Passage(turn, exchange, alarm))
     except PortwayError as error:
         await turn.refuse(error, exchange)
         exchange.close(error)
@@ -75,6 +69,21 @@ async def serve(turn: Turn, alarm: Alarm) -> None:
         raise
     else:
         exchange.close()
+
+
+async def begin(turn: Turn) -> Exchange:
+    """Ask the policy about *turn*, which `is_wanted`. Raises as `Turn.begin`."""
+    naming = UPGRADES[turn.target.scheme]
+    return await turn.begin(Action.CONNECT, naming, method="UPGRADE")
+
+
+async def run(turn: Turn, exchange: Exchange, passage: Passage) -> None:
+    """Ask the server of *passage*, and join it with the client if it agrees.
+
+    Raises PortwayError; the client knows nothing yet unless the turn was answered.
+    """
+    key = check(turn.head)
+    await passage.run(UPGRADE, lambda head: _join(turn, exchange, passage, head, key))
 
 
 async def _join(
@@ -87,7 +96,7 @@ async def _join(
     turn.keeps = False
     turn.answered = True
     exchange.told("101")
-    await turn.client.send(format_response(101, head.words, fields))
+    await turn.send(format_response(101, head.words, fields))
     manner = tunnel.Manner(turn.house.settings.idle, looks=False)
     try:
         await tunnel.run(exchange, turn.client, server, manner)

@@ -7,9 +7,9 @@ off is never ended towards the server as if it were whole.
 import asyncio
 from collections.abc import Callable
 
-from portway.errors import PortwayError, Refused
+from portway.errors import PeerError, PortwayError, Refused
 from portway.exchange import Exchange
-from portway.model import Side
+from portway.model import Reason, Side
 from portway.net.stream import SocketStream
 from portway.protocols.http import bodies
 from portway.protocols.http.framing import Body, Framing
@@ -32,7 +32,11 @@ async def framing_for(turn: Turn) -> Framing:
     if turn.body.kind is not Body.CHUNKED or turn.read:
         return turn.body
     try:
-        payload = await bodies.gather(turn.client, GATHERED)
+        async with asyncio.timeout(turn.house.settings.stall):
+            payload = await bodies.gather(turn.client, GATHERED)
+    except TimeoutError:
+        text = "its body does not come"
+        raise PeerError(Side.CLIENT, text, Reason.TIMEOUT) from None
     except Refused:
         text = "the server needs to know the length"
         raise BadMessage(Side.CLIENT, 411, text) from None

@@ -113,7 +113,7 @@ async def _go_on(
     """Tell the client who came, and let it speak with them."""
     try:
         if not exchange.access.host:
-            exchange.access = replace(exchange.access, host=peer.host, port=peer.port)
+            _come_under_their_rule(exchange, peer)
         exchange.reached(peer.address, server.local.host)
         await session.say(Reply.SUCCEEDED, peer)
         exchange.told(session.yes)
@@ -123,6 +123,17 @@ async def _go_on(
     except BaseException:
         server.abort()
         raise
+
+
+def _come_under_their_rule(exchange: Exchange, peer: Endpoint) -> None:
+    """Who came is judged as the destination that nobody had named. Raises Refused."""
+    exchange.access = replace(
+        exchange.access, host=peer.host, port=peer.port, address=peer.address
+    )
+    verdict = exchange.decide(exchange.access)
+    if not verdict.allowed:
+        raise Refused(verdict.reason or Reason.DEFAULT, verdict.because, verdict)
+    exchange.come_under(verdict)
 
 
 async def _at_parent(

@@ -198,6 +198,7 @@ class Session:
             raise ProtocolError(Side.CLIENT, f"it speaks {words}")
         offered, data = await self._read(wire.read_greeting, data)
         method = wire.choose_method(self.house.login, offered)
+        self._secret = wire.PASSWORD in offered  # it may say it without being asked
         await self.stream.send(bytes((wire.VERSION_5, method)))
         if method == wire.NONE_SUITS:
             refused = Refused(Reason.LOGIN)

@@ -92,4 +92,5 @@ class Within:
         self, exchange: Exchange, client: SocketStream, server: SocketStream
     ) -> None:
         """Join those whose server has come to its client. Raises PortwayError."""
-        await run_tunnel(exchange, client, server, Manner(self._idle))
+        manner = Manner(self._idle, looks=False)
+        await run_tunnel(exchange, client, server, manner)
