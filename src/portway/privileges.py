@@ -12,6 +12,7 @@ import ctypes
 import os
 import pwd
 import resource
+import stat
 from pathlib import Path
 
 # linux/capability.h, linux/prctl.h
@@ -59,11 +60,20 @@ def become(user: str, state: Path) -> None:
 
 
 def hand_over(state: Path, account: pwd.struct_passwd) -> None:
-    """Give *state*, and what is in it, to *account*; links lead nowhere."""
-    for folder, folders, files in os.walk(state):
-        for name in ("", *folders, *files):
-            path = Path(folder, name)
-            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+    """Give *state*, and what is in it, to *account*.
+
+    Whoever owns the folder already may change it meanwhile: links are not followed, and
+    a file that has another name elsewhere is left as it is.
+    """
+    for _, folders, files, at in os.fwalk(state, follow_symlinks=False):
+        os.fchown(at, account.pw_uid, account.pw_gid)
+        for name in (*folders, *files):
+            found = os.stat(name, dir_fd=at, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode) or found.st_nlink > 1:
+                continue
+            os.chown(
+                name, account.pw_uid, account.pw_gid, dir_fd=at, follow_symlinks=False
+            )
 
 
 def _drop_bounding_set() -> None:

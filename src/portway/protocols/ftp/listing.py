@@ -84,6 +84,8 @@ _MVS_MEMBER = re.compile(
     re.DOTALL,
 )
 
+LONG = 2048  # bytes: longer lines are shown, and take too long to read
+
 
 class Listing:
     """Reads one LIST, line by line; *now* is when, in UTC.
@@ -101,6 +103,8 @@ class Listing:
 
     def read(self, line: bytes) -> Item:
         """Return what *line* says; it is without its line end."""
+        if len(line) > LONG:
+            return Text(line)
         broken, self._broken = self._broken, b""
         if broken:
             found = self._vms(broken + b" " + line)

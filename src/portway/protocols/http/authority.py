@@ -242,6 +242,19 @@ def rules_path(path: bytes) -> str:
     return shown(plain)
 
 
+_SLASHES = re.compile(rb"%2[Ff]|%5[Cc]|\\")
+
+
+def slashed_path(path: bytes) -> str | None:
+    """Return *path* as rules see it, its escaped slashes and backslashes taken for /.
+
+    Many a server decodes before it walks. None: there are none.
+    """
+    plain = path.partition(b"?")[0]
+    found = _SLASHES.sub(b"/", plain)
+    return None if found == plain else rules_path(found)
+
+
 def _decoded(escape: re.Match[bytes]) -> bytes:
     code = int(escape[1], 16)
     return bytes((code,)) if code in _PLAIN else escape[0].upper()

@@ -86,16 +86,16 @@ async def pass_chunked(
     What comes behind it is given back to *source*. Raises PeerError, BadMessage.
     """
     reader = Unchunker(source.side)
-    moved, most = 0, CHUNK
+    moved, at_once = 0, CHUNK
     while not reader.done:
         if reader.left >= LARGE:
             moved += await _pass_chunk(source, outlet, exchange, reader, up=up)
             continue
-        data = await source.receive(most)
+        data = await source.receive(at_once)
         if not data:
             raise cut_short(source)
         payload = reader.feed(data)
-        most = await _give_way(payload, data)
+        at_once = await _give_way(payload, data)
         end = b""
         if reader.done and outlet.chunked:
             fields = trailer_fields(reader.trailers) if outlet.trailers else ()
@@ -143,14 +143,14 @@ async def pass_to_end(source: Stream, outlet: Outlet, exchange: Exchange) -> int
 async def gather(source: Stream, most: int) -> bytes:
     """Return the payload of a chunked body. Raises Refused, TOO_LONG, over *most*."""
     reader = Unchunker(source.side)
-    payload, most = bytearray(), CHUNK
+    payload, at_once = bytearray(), CHUNK
     while not reader.done:
-        data = await source.receive(most)
+        data = await source.receive(at_once)
         if not data:
             raise cut_short(source)
         piece = reader.feed(data)
         payload += piece
-        most = await _give_way(piece, data)
+        at_once = await _give_way(piece, data)
         if len(payload) + reader.left > most:
             raise Refused(Reason.TOO_LONG)
     if reader.rest:

@@ -38,9 +38,13 @@ async def serve(house: House, gate: Gate, client: SocketStream, within: Within) 
     seen = await look(client)
     name = seen.hello.server_name
     place = await place_at(gate, name or at.host, at)
-    exchange = await gate.begin(
-        Action.CONNECT, place.endpoint, method="CONNECT", naming=naming_of("http")
-    )
+    try:
+        exchange = await gate.begin(
+            Action.CONNECT, place.endpoint, method="CONNECT", naming=naming_of("http")
+        )
+    except BaseException:
+        client.abort()  # words in clear would say nothing to it
+        raise
     if name:
         exchange.note(sni=name)
     server: SocketStream | None = None

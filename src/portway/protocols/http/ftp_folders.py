@@ -4,6 +4,7 @@ Not here: what a line looks like there (ftp_pages.py). Invariant: no more of a f
 held than a line and a piece; what did not come whole has no end.
 """
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -74,6 +75,7 @@ async def send(
         await turn.write(form.begin)
         between = b""
         while data := await stream.receive(CHUNK):
+            await asyncio.sleep(0)  # lines take longer to read than to come
             await count(exchange.down, len(data))
             between = await _send(turn, form, between, reader.feed(data))
         await _send(turn, form, between, list(reader.end()))

@@ -11,6 +11,7 @@ one way off breaks the other off too.
 
 import asyncio
 import re
+import select
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -277,7 +278,8 @@ async def look(
         while True:
             data = await client.peek(MOST)
             found = look_at(data) if data else OTHER
-            if found is not None or len(data) == seen or enough():
+            ends = len(data) == seen and ends_there(client)
+            if found is not None or ends or enough():
                 return found or OTHER
             if len(data) >= MOST:
                 return BROKEN
@@ -295,6 +297,13 @@ async def look(
         late.close()
         if seen:
             client.wake_behind(0)
+
+
+def ends_there(client: SocketStream) -> bool:
+    """Say whether nothing comes behind what waits to be read."""
+    asking = select.poll()
+    asking.register(client.fileno(), select.POLLRDHUP)
+    return bool(asking.poll(0))
 
 
 async def _look_at_read(client: SocketStream, enough: Callable[[], bool]) -> Look:

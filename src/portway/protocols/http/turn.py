@@ -37,6 +37,7 @@ from portway.protocols.http.pace import Pace, send_in_time
 from portway.protocols.http.places import Place, judge_name
 from portway.protocols.http.recall import Recall
 from portway.protocols.http.refusal import answer_for, because_of, fields_of
+from portway.protocols.http.second import judge
 from portway.protocols.http.wire import RequestHead
 from portway.relay.meter import Meter
 
@@ -131,6 +132,7 @@ class Turn:
                 exchange.note(host_unproven=place.unproven)
                 judge_name(exchange, place.unproven)
             exchange.note(**self.facts, **facts_of(self.head))
+            judge(exchange, self.head, target)
         except BaseException as error:
             if isinstance(error, PortwayError):
                 error.record = exchange.id

@@ -83,6 +83,8 @@ async def run(turn: Turn, exchange: Exchange, passage: Passage) -> None:
     Raises PortwayError; the client knows nothing yet unless the turn was answered.
     """
     key = check(turn.head)
+    if not turn.read:
+        raise BadMessage(Side.CLIENT, 400, "a WebSocket request with a body")
     await passage.run(UPGRADE, lambda head: _join(turn, exchange, passage, head, key))
 
 

@@ -14,7 +14,7 @@ import asyncio
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
-from portway.errors import PortwayError, UpstreamError
+from portway.errors import PortwayError, Refused, UpstreamError
 from portway.exchange import Exchange
 from portway.model import Action, Endpoint, IPAddress, Outcome, Reason
 from portway.net.datagram import Address, Datagrams
@@ -34,6 +34,7 @@ LASTING = frozenset(
     {Reason.RULE, Reason.DEFAULT, Reason.INSIDE, Reason.PORT, Reason.LOOP, Reason.QUOTA}
 )
 FOR_EVER = float("inf")
+TICK = 60.0  # seconds between two looks at the rules' times
 
 
 class Destination:
@@ -82,6 +83,7 @@ class Association:
     """
 
     __slots__ = (
+        "_again",
         "_client",
         "_clock",
         "_inside",
@@ -114,6 +116,7 @@ class Association:
         self._inside: Datagrams
         self._outside: Datagrams
         self._clock = Deadline(self._silent)
+        self._again = Deadline(self._judge_again)
         loop = asyncio.get_running_loop()
         self.over: asyncio.Future[PortwayError | None] = loop.create_future()
 
@@ -125,17 +128,23 @@ class Association:
         """
         self._inside, self._outside = inside, outside
         self._alive()
-        async with asyncio.TaskGroup() as self._tasks:
-            try:
-                await self._session.say(Reply.SUCCEEDED, told)
-                error = await self.over
-            finally:
-                inside.close()
-                outside.close()
-                self._clock.close()
-                for destination in self._known.values():
-                    if destination.task is not None:
-                        destination.task.cancel()
+        if self._totals.services.rules.reads_times:
+            self._again.set(TICK)
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                try:
+                    await self._session.say(Reply.SUCCEEDED, told)
+                    error = await self.over
+                finally:
+                    inside.close()
+                    outside.close()
+                    self._clock.close()
+                    self._again.close()
+                    for destination in self._known.values():
+                        if destination.task is not None:
+                            destination.task.cancel()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
         if error is not None:
             raise error
 
@@ -154,6 +163,20 @@ class Association:
     def _silent(self) -> None:
         self._totals.end(Outcome.OK, ended_by="timeout")
         self.finish()
+
+    def _judge_again(self) -> None:
+        """Shut what the rules do not allow at this time of the day."""
+        now = self._totals.services.clock()
+        for destination in tuple(self._known.values()):
+            exchange = destination.exchange
+            if exchange is None or not destination.open:
+                continue
+            verdict = exchange.decide(exchange.access, now)
+            if not verdict.allowed:
+                reason = verdict.reason or Reason.DEFAULT
+                destination.open = False
+                self._shut(destination, Refused(reason, verdict.because, verdict))
+        self._again.set(TICK)
 
     def _alive(self) -> None:
         self._clock.set(self._session.house.settings.udp_idle)
