@@ -24,7 +24,7 @@ NO = rule("deny", name="no", because="It is <closed>.")
 
 async def told(scene: Scene, *fields: str, **keys: str) -> tuple[int, str, bytes]:
     """Return the status, the media type and the body of what a request gets."""
-    client = await scene.arrive(ask(scene, *fields, **keys))
+    client = await scene.arrive(ask(scene, *fields, **keys))  # type: ignore[arg-type]
     found, body = await reply(client)
     return found.status, found[b"content-type"].decode(), body
 

@@ -3,7 +3,7 @@
 import pytest
 from tests.session.peers import Peer
 from tests.session.socks import Scene, door, heard
-from tests.session.stage import EVERYTHING, Clock, rule
+from tests.session.stage import EVERYTHING, Clock
 from tests.session.test_http_tunnel import ANY, hello, joined
 
 from portway.config.schema import Rule
@@ -42,11 +42,11 @@ async def test_a_server_that_speaks_meanwhile_ends_the_look() -> None:
     """A terminal, whose user types letter by letter."""
     async with door(protocol="http", settings=ANY) as scene:
         client, server = await joined(scene)
-        await client.say(b"l")
+        await client.say(b"L")
         assert await server.silent(0.05)
         await server.say(b"login: ")
         assert await heard(client, 7) == b"login: "
-        assert await heard(server, 1) == b"l"
+        assert await heard(server, 1) == b"L"
         await client.say(b"s\r\n")
         assert await heard(server, 3) == b"s\r\n"
         client.end()
@@ -89,8 +89,3 @@ async def test_the_name_of_tls_is_judged_again_too(
         assert await server.the_rest() == (b"", "reset")
         await scene.over()
         assert scene.records[0].rule == "closed"
-
-
-async def test_a_rule_without_times_costs_no_second_look() -> None:
-    async with door(protocol="http", settings=ANY, rules=(rule(),)) as scene:
-        assert not scene.services.rules.reads_times

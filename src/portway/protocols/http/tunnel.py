@@ -13,7 +13,7 @@ import asyncio
 import re
 import select
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from portway.errors import PeerError, PortwayError, Refused
@@ -105,6 +105,7 @@ class Tunnel:
         "_exchange",
         "_manner",
         "_moved",
+        "_name",
         "_server",
         "_silent",
     )
@@ -123,6 +124,7 @@ class Tunnel:
         self._down: asyncio.Task[None] | None = None
         self._ended: set[Side] = set()  # who has said that nothing more comes
         self._moved = 0  # bytes, when it was last looked at
+        self._name = ""  # that TLS was told, and rules have allowed beside the host's
         self._silent = 0.0  # seconds, as far as is known
         self._clock = Deadline(self._look_after)
         self._clock.set(self._tick)
@@ -205,6 +207,7 @@ class Tunnel:
             return
         exchange.note(sni=name)
         judge_name(exchange, name)
+        self._name = name
 
     async def _hand_over(self, seen: Look) -> bool:
         """Let others serve what is within, if they are for it; say whether they did."""
@@ -245,13 +248,22 @@ class Tunnel:
             self._end(PeerError(Side.CLIENT, text, Reason.IDLE))
             return
         if exchange.services.rules.reads_times:
-            now = exchange.services.clock()
-            verdict = exchange.decide(exchange.access, now)
-            if not verdict.allowed:
-                reason = verdict.reason or Reason.DEFAULT
-                self._end(Refused(reason, verdict.because, verdict))
+            refusal = self._judged_anew()
+            if refusal is not None:
+                self._end(refusal)
                 return
         self._clock.set(tick)
+
+    def _judged_anew(self) -> Refused | None:
+        """Return what the rules say against it now, by whichever of its names."""
+        exchange, access = self._exchange, self._exchange.access
+        now = exchange.services.clock()
+        for host in {access.host, self._name or access.host}:
+            verdict = exchange.decide(replace(access, host=host), now)
+            if not verdict.allowed:
+                reason = verdict.reason or Reason.DEFAULT
+                return Refused(reason, verdict.because, verdict)
+        return None
 
     def _end(self, error: PortwayError) -> None:
         self._client.interrupt(error)
@@ -292,7 +304,7 @@ async def look(
         if error is not LATE:
             raise
         client.resume()
-        return BROKEN
+        return OTHER if enough() else BROKEN
     finally:
         late.close()
         if seen:
@@ -325,7 +337,7 @@ async def _look_at_read(client: SocketStream, enough: Callable[[], bool]) -> Loo
         if error is not LATE:
             raise
         client.resume()
-        return BROKEN
+        return OTHER if enough() else BROKEN
     finally:
         late.close()
         if data:
