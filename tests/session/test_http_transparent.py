@@ -127,6 +127,19 @@ async def test_who_was_on_the_way_to_the_door_itself(monkeypatch: Patch) -> None
         assert {one.reason for one in scene.records} == {Reason.LOOP}
 
 
+async def test_a_name_of_tls_is_judged_before_anybody_is_called(
+    monkeypatch: Patch,
+) -> None:
+    no = rule("deny", to="evil.test", name="no")
+    async with caught(monkeypatch, no, rule(tunnel="blind")) as scene:
+        client = await scene.arrive(hello("evil.test"))
+        assert await client.the_rest() == (b"", "reset")
+        assert await scene.port.nobody_comes()
+        await scene.over()
+        (record,) = scene.records
+        assert (record.rule, record.facts["sni"]) == ("no", "evil.test")
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [

@@ -88,4 +88,4 @@ async def test_the_name_of_tls_is_judged_again_too(
         assert await client.the_rest() == (b"", "reset")
         assert await server.the_rest() == (b"", "reset")
         await scene.over()
-        assert scene.records[0].rule == "closed"
+        assert scene.records[0].facts["ended_rule"] == "closed (test:1)"

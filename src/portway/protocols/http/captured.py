@@ -16,7 +16,7 @@ from portway.net.stream import SocketStream
 from portway.protocols.http.house import House
 from portway.protocols.http.intercept import Opening, Within
 from portway.protocols.http.methods import naming_of
-from portway.protocols.http.places import Place, place_at
+from portway.protocols.http.places import Place, judge_name, place_at
 from portway.protocols.http.tunnel import Kind, Look, Manner, look, run
 from portway.protocols.http.upstream import dial
 
@@ -50,6 +50,8 @@ async def serve(house: House, gate: Gate, client: SocketStream, within: Within) 
     server: SocketStream | None = None
     try:
         _check(seen)
+        if place.unproven:
+            judge_name(exchange, place.unproven)
         server = await _reach(house, gate, exchange, place)
         redial = partial(_reach, house, gate, exchange, place)
         open_up = Opening(house, gate, exchange, redial, within)

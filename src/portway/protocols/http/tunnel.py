@@ -261,6 +261,8 @@ class Tunnel:
         for host in {access.host, self._name or access.host}:
             verdict = exchange.decide(replace(access, host=host), now)
             if not verdict.allowed:
+                where = f" ({verdict.rule_at})" if verdict.rule else ""
+                exchange.note(ended_rule=f"{verdict.rule or 'no rule'}{where}")
                 reason = verdict.reason or Reason.DEFAULT
                 return Refused(reason, verdict.because, verdict)
         return None
