@@ -16,7 +16,7 @@ from portway.lines import shown
 from portway.model import Reason, Side
 from portway.net.linger import linger
 from portway.net.stream import SocketStream
-from portway.net.tls import TCP_CLOSE, start_tls
+from portway.net.tls import TCP_CLOSE, TlsStream, start_tls
 from portway.protocols.http import bodies, captured, errands, own
 from portway.protocols.http.authority import Form, Target
 from portway.protocols.http.house import House
@@ -147,7 +147,11 @@ class Session:
     def _hung_up(self) -> None:
         """The client has ended, or broken: behind a whole request, an end is none."""
         stream = self._stream
-        if stream.bare and not _is_reset(stream):
+        if isinstance(stream, TlsStream):
+            ended = stream.said_goodbye
+        else:
+            ended = not _is_reset(stream)
+        if ended:
             return
         self._end(PeerError(Side.CLIENT, "the client closed the connection"))
 

@@ -159,14 +159,16 @@ class Tunnel:
     ) -> None:
         """Move what *source* says to *sink*, and its end.
 
-        A sink that has ended itself, in order, and takes no more is no failure.
+        A sink that has ended itself, in order, and takes no more is no failure; nor is
+        a source inside TLS that goes on behind the end that it was told of.
         """
         try:
             await self._exchange.transfer(source, sink, up=up)
             self._ended.add(source.side)
             await sink.send_eof()
         except PeerError as error:
-            if error.side is not sink.side or sink.side not in self._ended:
+            behind = error.side is sink.side or not source.bare
+            if not behind or sink.side not in self._ended:
                 raise
 
     async def close(self) -> None:
