@@ -13,6 +13,7 @@ import asyncio
 import re
 import select
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -159,17 +160,18 @@ class Tunnel:
     ) -> None:
         """Move what *source* says to *sink*, and its end.
 
-        A sink that has ended itself, in order, and takes no more is no failure; nor is
-        a source inside TLS that goes on behind the end that it was told of.
+        What breaks behind an end in order is no failure: a sink that has ended itself
+        takes no more, and one that got everything may be gone when it is told so.
         """
         try:
             await self._exchange.transfer(source, sink, up=up)
-            self._ended.add(source.side)
-            await sink.send_eof()
-        except PeerError as error:
-            behind = error.side is sink.side or not source.bare
-            if not behind or sink.side not in self._ended:
+        except PeerError:
+            if sink.side not in self._ended:
                 raise
+            return
+        self._ended.add(source.side)
+        with suppress(PeerError):
+            await sink.send_eof()
 
     async def close(self) -> None:
         """Stop what goes on; raises nothing."""
