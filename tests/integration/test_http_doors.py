@@ -45,7 +45,7 @@ def published(network: Network, folder: Path, web: Web) -> Iterator[Gateway]:
     ]
     text = HEAD + "".join(tables) + web_doors.RULES
     users = {PROXY_USER: PROXY_PASSWORD}
-    with Gateway(network.gateway, folder / "published", text, users=users) as made:
+    with Gateway(network.gateway, folder / "web-published", text, users=users) as made:
         yield made
 
 

@@ -130,12 +130,12 @@ def chained(
     """A gateway with a door of each kind for each parent."""
     users = {USER: PASSWORD}
     with ExitStack() as stack:
-        running = stack.enter_context(parents.parents(network.wan, folder / "others"))
+        running = stack.enter_context(parents.parents(network.wan, folder / "web-others"))
         place = folder / "web-parent"
         parent = Gateway(network.wan, place, parent_text(), users=users)
         stack.enter_context(parent)
         text = doors_text(running.secret)
-        made = Gateway(network.gateway, folder / "chained", text)
+        made = Gateway(network.gateway, folder / "web-chained", text)
         stack.enter_context(made)
         yield made, running
 
