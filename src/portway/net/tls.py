@@ -119,9 +119,9 @@ class TlsStream(SocketStream):
                 text = "the connection ended in the middle of TLS"
                 raise PeerError(self.side, text, Reason.TLS)
             seen = len(data)
-            self._wake_behind(seen)
+            self.wake_behind(seen)
             await self.readable()
-        self._wake_behind(0)
+        self.wake_behind(0)
         if offered and offered.isdisjoint(admitted):
             text = "its ALPN offers other protocols only"
             raise PeerError(self.side, text, Reason.TLS)
@@ -131,11 +131,6 @@ class TlsStream(SocketStream):
         asking = select.poll()
         asking.register(self._tls, select.POLLRDHUP)
         return bool(asking.poll(0))
-
-    def _wake_behind(self, count: int) -> None:
-        """Let the socket be readable once more than *count* bytes wait."""
-        with suppress(OSError):
-            self._tls.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count + 1)
 
     async def handshake(self) -> None:
         """Shake hands. Raises PeerError, TLS."""
@@ -239,12 +234,15 @@ class TlsStream(SocketStream):
         """
         if self._unread:
             raise PeerError(self.side, "it goes on inside TLS behind its end")
-        timer = self._poll.loop.call_later(seconds, self.interrupt, self._timeout())
+        late = PeerError(self.side, "TLS took too long", Reason.TLS)
+        timer = self._poll.loop.call_later(seconds, self.interrupt, late)
+        self._hold_back(True)  # `unwrap` reads at once: no answer in clear may be there
         try:
             while not self._off:
                 try:
                     self._tls.unwrap()
                 except ssl.SSLWantReadError:
+                    self._hold_back(False)
                     await self.readable()
                     self._off = self._speaks_clear()
                 except ssl.SSLWantWriteError:
@@ -255,12 +253,16 @@ class TlsStream(SocketStream):
                     self._off = True
         finally:
             timer.cancel()
-        side, peer = self.side, self.peer
-        _, poll = self.detach()
+            self._hold_back(False)
+        side, peer, (_, poll) = self.side, self.peer, self.detach()
         sock = socket.socket(fileno=self._tls.detach())
         sock.setblocking(False)
         poll.take_over(sock, None)
         return SocketStream(sock, side, peer, poll)
+
+    def _hold_back(self, on: bool) -> None:  # noqa: FBT001 - a switch
+        with suppress(OSError):
+            self._tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
     def _speaks_clear(self) -> bool:
         """Say whether what comes next begins no record. RFC 8446, section 5.1."""
@@ -277,8 +279,8 @@ class TlsStream(SocketStream):
         return not self._unread and bool(self._gone())
 
     def is_quiet(self) -> bool:
-        """Say whether the peer is still there, and nothing that it sent waits."""
-        return not self.has_ended() and not self._unread
+        """See SocketStream."""
+        return not (self.has_ended() or self._unread)
 
     def failed(self, error: OSError) -> Exception:
         """Return what to raise for *error*, which OpenSSL met."""
@@ -342,9 +344,6 @@ class TlsStream(SocketStream):
             return False  # so OpenSSL 3 tells an end from all else
         state = self._tls.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
         return state[0] == TCP_CLOSE
-
-    def _timeout(self) -> PeerError:
-        return PeerError(self.side, "TLS took too long", Reason.TLS)
 
 
 async def start_tls(  # noqa: PLR0913 - what `wrap_socket` takes
