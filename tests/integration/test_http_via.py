@@ -130,7 +130,8 @@ def chained(
     """A gateway with a door of each kind for each parent."""
     users = {USER: PASSWORD}
     with ExitStack() as stack:
-        running = stack.enter_context(parents.parents(network.wan, folder / "web-others"))
+        others = parents.parents(network.wan, folder / "web-others")
+        running = stack.enter_context(others)
         place = folder / "web-parent"
         parent = Gateway(network.wan, place, parent_text(), users=users)
         stack.enter_context(parent)
