@@ -102,5 +102,10 @@ def test_a_page_that_is_refused_says_why(
 ) -> None:
     page = browse(f"http://{web_doors.DENIED}/", tmp_path, network, web)
     assert "It is not for you." in page, page
-    (record,) = [one for one in gateway.records() if one.get("reason") == "rule"]
+
+    def refused() -> list[Record]:
+        return [one for one in gateway.records() if one.get("reason") == "rule"]
+
+    eventually(lambda: bool(refused()), "the record")
+    (record,) = refused()
     assert str(record["id"]) in page
