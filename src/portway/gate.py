@@ -81,7 +81,7 @@ class Gate:
         self.address = address
         self.identity: Identity = NOBODY
         self.taken: Verified | None = None  # the login that stands
-        self._said = NO_FACTS  # what each of its records tells of it
+        self._said = NO_FACTS  # what its records tell
         self.parent: Parent | None = None  # through which servers are reached
         self.moved = (0, 0)  # bytes up and down, in the exchanges that are over
         self._end: Callable[[PortwayError], None] | None = None
@@ -229,8 +229,7 @@ class Gate:
         """Ask the policy; the exchange returned must be closed by the caller.
 
         *within* is the exchange whose server this one is about; it stands for the
-        destination. Raises Refused, with its record already left, if the answer is
-        no; UpstreamError if a name had to be resolved for the answer and could not.
+        destination. Raises Refused, its record left; UpstreamError, no name is known.
         """
         if not await self.renew():
             raise Refused(Reason.LOGIN)
@@ -256,15 +255,16 @@ class Gate:
         exchange.over = self._exchange_over
         return exchange
 
-    def draft(
+    def draft(  # noqa: PLR0913, PLR0917 - all that a request may be
         self,
         action: Action,
         target: Target | None,
         method: str,
         resource: str = "",
         naming: Naming = PLAIN,
+        counts: int = 1,
     ) -> Exchange:
-        """Return an exchange that nobody has judged, and that is not told of yet."""
+        """Return an exchange that nobody has judged; 0 *counts* for one to ask with."""
         host, port, address = target or NOWHERE
         access = Access(
             protocol=naming.protocol or self.visitor.door.speaks,
@@ -281,7 +281,7 @@ class Gate:
             scheme=naming.scheme,
             also=naming.also,
         )
-        self._count += 1
+        self._count += counts
         exchange = Exchange(
             self._current.services,
             self.visitor,

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.session.peers import Peer
 from tests.session.socks import Scene, door
-from tests.session.stage import EVERYTHING, rule
+from tests.session.stage import EVERYTHING, Names, rule
 from tests.session.test_http_tunnel import ANY, hello
-from tests.session.web import OK, head, reply
+from tests.session.web import OK, head, reply, web
 
 from portway.config.schema import Rule
-from portway.model import Endpoint, Reason
+from portway.model import Endpoint, IPAddress, Reason
 from portway.protocols.http import captured, errands
 from portway.protocols.http.settings import HttpSettings
 
@@ -154,3 +154,37 @@ async def test_it_is_no_proxy(monkeypatch: Patch, words: str, status: int) -> No
         client = await scene.arrive(f"{words}\r\n\r\n".encode())
         assert (await head(client)).status == status
         assert await scene.port.nobody_comes()
+
+
+async def nobody_knows(self: Names, host: str) -> tuple[IPAddress, ...]:
+    raise AssertionError(f"{self} was asked for {host}")
+
+
+async def refused_by_name(scene: Scene, client: Peer) -> None:
+    await client.say(get(f"secrets.evil.test:{scene.port.number}"))
+    assert (await reply(client))[0].status == 403
+    client.close()
+    await scene.over()
+    (record,) = (one for one in scene.records if one.method == "GET")
+    assert record.rule == "no"
+    assert record.facts["host_unproven"] == "secrets.evil.test"
+
+
+NO = rule("deny", to="secrets.evil.test", name="no")
+
+
+async def test_a_name_that_is_refused_is_not_looked_up(monkeypatch: Patch) -> None:
+    """What is asked of a name server leaves the house, too."""
+    monkeypatch.setattr(Names, "resolve", nobody_knows)
+    async with caught(monkeypatch, NO, rule()) as scene:
+        await refused_by_name(scene, await scene.arrive(b""))
+
+
+async def test_nor_is_one_in_a_tunnel_to_an_address(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Names, "resolve", nobody_knows)
+    async with web(rules=(NO, rule())) as scene:
+        at = f"127.0.0.1:{scene.port.number}"
+        tunnel = f"CONNECT {at} HTTP/1.1\r\nHost: {at}\r\n\r\n"
+        client = await scene.arrive(tunnel.encode())
+        assert (await head(client)).status == 200
+        await refused_by_name(scene, client)

@@ -16,7 +16,7 @@ from portway.net.stream import SocketStream
 from portway.protocols.http.house import House
 from portway.protocols.http.intercept import Opening, Within
 from portway.protocols.http.methods import naming_of
-from portway.protocols.http.places import Place, judge_name, place_at
+from portway.protocols.http.places import Asked, Place, judge_name, place_at
 from portway.protocols.http.tunnel import Kind, Look, Manner, look, run
 from portway.protocols.http.upstream import dial
 
@@ -37,10 +37,11 @@ async def serve(house: House, gate: Gate, client: SocketStream, within: Within) 
     at = original_destination(client)
     seen = await look(client)
     name = seen.hello.server_name
-    place = await place_at(gate, name or at.host, at)
+    asked = Asked(Action.CONNECT, "CONNECT", naming_of("http"))
+    place = await place_at(gate, name or at.host, at, asked)
     try:
         exchange = await gate.begin(
-            Action.CONNECT, place.endpoint, method="CONNECT", naming=naming_of("http")
+            asked.action, place.endpoint, method=asked.method, naming=asked.naming
         )
     except BaseException:
         client.abort()  # words in clear would say nothing to it

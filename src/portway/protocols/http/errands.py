@@ -12,8 +12,9 @@ from portway.protocols.http.forward import forward, is_for_us, options
 from portway.protocols.http.house import House
 from portway.protocols.http.inside import Inside
 from portway.protocols.http.intercept import Opened, Within, refuse
+from portway.protocols.http.methods import action_of, naming_of
 from portway.protocols.http.pace import Alarm
-from portway.protocols.http.places import named_by, place_at
+from portway.protocols.http.places import Asked, named_by, place_at
 from portway.protocols.http.turn import Turn
 from portway.protocols.http.wire import BadMessage, RequestHead
 
@@ -81,11 +82,16 @@ async def _serve_web(turn: Turn, alarm: Alarm, inside: Inside | None) -> None:
     if inside is not None and host != inside.host:
         at = Endpoint(inside.host, inside.port)
         secure = inside.scheme == "https"
-        turn.place = await place_at(turn.gate, host, at, secure=secure)
+        turn.place = await place_at(turn.gate, host, at, _asked(turn), secure=secure)
     elif inside is None and turn.house.mode == "transparent":
         at = original_destination(turn.gate.stream)
-        turn.place = await place_at(turn.gate, host, at)
+        turn.place = await place_at(turn.gate, host, at, _asked(turn))
     if upgrade.is_wanted(turn.head):
         await upgrade.serve(turn, alarm)
     else:
         await forward(turn, alarm)
+
+
+def _asked(turn: Turn) -> Asked:
+    method, target = turn.head.method, turn.target
+    return Asked(action_of(method), method, naming_of(target.scheme), target.view)

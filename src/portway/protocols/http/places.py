@@ -13,7 +13,15 @@ from dataclasses import dataclass, replace
 from portway.errors import PortwayError, Refused
 from portway.exchange import Exchange
 from portway.gate import Gate
-from portway.model import Endpoint, IPAddress, Reason, Side, read_address
+from portway.model import (
+    Action,
+    Endpoint,
+    IPAddress,
+    Naming,
+    Reason,
+    Side,
+    read_address,
+)
 from portway.net.guard import fold
 from portway.protocols.http.authority import Form, Target, target_at
 from portway.protocols.http.wire import BadMessage, RequestHead
@@ -51,10 +59,23 @@ def named_by(head: RequestHead, target: Target, scheme: str) -> Target:
     return target_at(scheme, head.known.get(b"host", b""), target.path)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for, wherever it is. *path* is as the rules read it."""
+
+    action: Action
+    method: str
+    naming: Naming
+    path: str = ""
+
+
 async def place_at(
-    gate: Gate, host: str, at: Endpoint, *, secure: bool = False
+    gate: Gate, host: str, at: Endpoint, asked: Asked, *, secure: bool = False
 ) -> Place:
-    """Return the place of a request for *host* whose client was on its way to *at*."""
+    """Return the place of a request for *host* whose client was on its way to *at*.
+
+    A name that the rules refuse is not looked up: data leave by such questions.
+    """
     address = at.address
     if address is None:
         raise ValueError(f"{at} is no address")
@@ -62,9 +83,19 @@ async def place_at(
     literal = read_address(host)
     if literal is not None and fold(literal) == address:
         return Place(at, secure, address)
-    if literal is None and await leads_to(gate, host, address):
-        return Place(Endpoint(host, at.port), secure, address)
+    named = Endpoint(host, at.port)
+    asks = literal is None and _may(gate, named, address, asked)
+    if asks and await leads_to(gate, host, address):
+        return Place(named, secure, address)
     return Place(at, secure, address, host)
+
+
+def _may(gate: Gate, named: Endpoint, address: IPAddress, asked: Asked) -> bool:
+    """Say whether the rules allow it, if the name leads to *address*."""
+    target = named.host, named.port, address
+    words = asked.method, asked.path, asked.naming
+    exchange = gate.draft(asked.action, target, *words, counts=0)
+    return exchange.decide(exchange.access).allowed
 
 
 async def leads_to(gate: Gate, host: str, address: IPAddress) -> bool:
