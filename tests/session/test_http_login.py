@@ -58,6 +58,26 @@ async def test_every_request_carries_it_and_the_server_never_sees_it() -> None:
         assert "right" not in repr(scene.records)
 
 
+async def test_no_other_user_rides_on_a_login_of_a_connection_s() -> None:
+    """NTLM is said once a connection (RFC 4559, section 6); these are three."""
+    async with web(login="required", accounts=dict(ACCOUNTS)) as scene:
+        bob, ann = basic("bob", "right"), basic("ann", "büro")
+        client = await scene.arrive(ask(scene, bob, "Authorization: NTLM abc"))
+        his = await scene.called()
+        await head(his)
+        await his.say(OK)
+        assert (await reply(client))[0].status == 200
+        await client.say(ask(scene, ann))
+        hers = await scene.called()
+        await head(hers)
+        await hers.say(OK)
+        assert (await reply(client))[0].status == 200
+        await client.say(ask(scene, bob, path="/again"))
+        assert (await head(his)).line.startswith(b"GET /again ")
+        await his.say(OK)
+        assert (await reply(client))[0].status == 200
+
+
 async def test_other_users_of_one_connection() -> None:
     async with web(login="required", accounts=dict(ACCOUNTS)) as scene:
         client = await scene.arrive()

@@ -92,15 +92,20 @@ def key_of(turn: Turn, house: House) -> Hashable:
     else:
         key = house, place.secure, place.endpoint, target.host, who
     ties = turn.recall.ties
-    return (*key, turn.gate) if ties and key in ties else key
+    return (*key, *_who(turn.gate)) if ties and key in ties else key
 
 
 def tie(server: Server, turn: Turn) -> None:
-    """Let nobody but this client use the connection: it has a login of its own."""
+    """Let nobody but this user of this client use it: it has a login of its own."""
     key = server.key
     if isinstance(key, tuple) and turn.gate not in key:
         turn.recall.ties = {*(turn.recall.ties or ()), key}
-        server.key = (*key, turn.gate)
+        server.key = (*key, *_who(turn.gate))
+
+
+def _who(gate: Gate) -> tuple[Gate, str]:
+    """Return one client, and which of its users: each request brings its own."""
+    return gate, gate.identity.user
 
 
 def _shown(house: House, gate: Gate) -> Hashable:
