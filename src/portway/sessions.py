@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from portway.admission import Admission
-from portway.errors import PortwayError
+from portway.errors import PortwayError, Refused
+from portway.exchange import Exchange
 from portway.gate import Gate
 from portway.model import Endpoint, Reason
 from portway.net.introductions import Introductions
@@ -118,8 +119,12 @@ class Sessions:
         await self.cut()
 
     async def cut(self) -> None:
-        """End all sessions now."""
+        """End all sessions now; the records of what they did say who did."""
         self._introductions.close()
+        closing = Refused(Reason.DRAIN, "the gateway was told to stop")
+        for one in self._current.services.live:
+            if isinstance(one, Exchange):
+                one.cut("drain", closing)
         left = tuple(self._gates)
         for task in left:
             task.cancel()

@@ -87,6 +87,7 @@ def test_a_transfer_is_cut_when_the_time_is_over(
         assert client.closed()
     record = gateway.record_of("RETR")
     assert (record["outcome"], record["side"]) == ("cut", "gateway")
+    assert (record["reason"], record["ended_by"]) == ("drain", "drain")
     assert "Traceback" not in gateway.output
 
 

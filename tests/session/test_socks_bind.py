@@ -192,3 +192,12 @@ async def test_what_the_parent_refuses() -> None:
         await scene.over()
         await asyncio.sleep(0)
         assert scene.told == [("BIND", "failed", "via", "02")]
+
+
+async def test_the_end_of_the_gateway_is_on_record() -> None:
+    async with door() as scene:
+        await bound(scene, to_port(0, BIND))
+        await scene.sessions.cut()
+        (record,) = scene.records
+        assert (record.outcome, record.reason) == (Outcome.CUT, "drain")
+        assert record.ended_by == "drain"

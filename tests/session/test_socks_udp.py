@@ -279,6 +279,18 @@ async def test_what_a_rate_holds_back_is_bounded(
         assert scene.records[0].bytes_up < 100_000
 
 
+async def test_the_end_of_the_gateway_is_on_record() -> None:
+    async with door() as scene:
+        _, mine, port = await associated(scene)
+        server = scene.udp()
+        mine.say(to(server.port, b"ping"), port)
+        await server.hear()
+        await scene.sessions.cut()
+        told = {(one.outcome, one.reason, one.ended_by) for one in scene.records}
+        assert told == {(Outcome.CUT, "drain", "drain")}
+        assert len(scene.records) == 2
+
+
 # Through a parent, which another door of ours plays.
 
 
