@@ -99,6 +99,7 @@ def main(path: Path, seconds: float) -> int:
         doors=Doors(()),
         clock=time.time,
     )
+    writer.open()
     writer.start()
     with asyncio.Runner(loop_factory=loop_factory("auto")) as runner:
         figures = runner.run(_measure(services, seconds))

@@ -160,7 +160,7 @@ class Gateway:
                 raise
             raise OSError(error.errno, error.strerror, str(self._state)) from error
         try:
-            self._writer.start()
+            self._writer.open()
             self._limiter.start()
             await self._serve()
         except BaseExceptionGroup as group:
@@ -201,6 +201,7 @@ class Gateway:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, reload)
         self._lay_down_root()
+        self._writer.start()
         for endpoint, door in self._listeners.doors():
             say(f"{door.protocol} listens on {endpoint} (listen.{door.listener})")
         # What lives as long as the gateway need not be looked at again and again, and

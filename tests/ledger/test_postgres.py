@@ -300,6 +300,7 @@ def test_a_restart_of_the_server_loses_nothing_and_doubles_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     writer = writer_on(PostgresStore(address, tmp_path))
+    writer.open()
     writer.start()
     given = [record(n) for n in range(12_000)]
     for place, one in enumerate(given):
@@ -316,7 +317,8 @@ async def test_a_slow_server_makes_requests_wait(
     address: Address, tmp_path: Path
 ) -> None:
     writer = writer_on(PostgresStore(address, tmp_path), queue=50)
-    await asyncio.to_thread(writer.start)
+    await asyncio.to_thread(writer.open)
+    writer.start()
     taken = 0
 
     async def requests() -> None:

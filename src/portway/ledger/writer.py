@@ -63,9 +63,12 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self.failure = ""
 
-    def start(self) -> None:
-        """Open the store, and begin. Raises LedgerError."""
+    def open(self) -> None:
+        """Open the store. Raises LedgerError."""
         self._files.write(self._store.open())
+
+    def start(self) -> None:
+        """Begin to write: with a thread that has the rights of the one that calls."""
         self._thread.start()
 
     # For the loops.
