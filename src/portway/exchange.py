@@ -65,6 +65,7 @@ class Exchange:
         "access",
         "down",
         "id",
+        "named",
         "number",
         "ours",
         "over",
@@ -95,6 +96,7 @@ class Exchange:
         self.ours: bool | None = None  # whether the address dialled is this machine's
         self.way = FROM_ANYWHERE if visitor.door.captures else DIRECT
         self.server_login = ""  # who the client is to the server
+        self.named = ""  # another name for its server: rules have to allow both
         self.visitor = visitor
         self._by = by
         self._start = services.clock()

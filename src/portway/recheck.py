@@ -14,7 +14,7 @@ from portway.errors import PortwayError, Refused
 from portway.exchange import Exchange
 from portway.gate import Gate
 from portway.judging import judge
-from portway.model import Reason, Verdict
+from portway.model import Access, Reason, Verdict
 from portway.net.doors import is_local
 from portway.policy.rules import NeedsAddress
 from portway.services import Door, Services
@@ -75,7 +75,10 @@ class Recheck:
         if exchange.services is self._services or exchange.closed:
             return None
         self.judged += 1
-        verdict = self._verdict(gate, exchange)
+        verdict = self._verdict(gate, exchange, exchange.access)
+        if exchange.named and (verdict is None or verdict.allowed):
+            other = replace(exchange.access, host=exchange.named)
+            verdict = self._verdict(gate, exchange, other)
         if verdict is None or verdict.allowed:
             return None
         where = f" ({verdict.rule_at})" if verdict.rule else ""
@@ -83,9 +86,11 @@ class Recheck:
         reason = verdict.reason or Reason.DEFAULT
         return Refused(reason, verdict.because, verdict)
 
-    def _verdict(self, gate: Gate, exchange: Exchange) -> Verdict | None:
-        """Return what the rules say of *exchange* now; None: it cannot be told yet."""
-        services, access, identity = self._services, exchange.access, gate.identity
+    def _verdict(
+        self, gate: Gate, exchange: Exchange, access: Access
+    ) -> Verdict | None:
+        """Return what the rules say of *access* now; None: it cannot be told yet."""
+        services, identity = self._services, gate.identity
         if access.user == identity.user:
             access = replace(access, groups=identity.groups)
         try:

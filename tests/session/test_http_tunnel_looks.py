@@ -1,13 +1,19 @@
 """The first bytes of tunnels: what is not HTTP must not be held back, nor cut."""
 
+from dataclasses import replace
+
 import pytest
 from tests.session.peers import Peer
 from tests.session.socks import Scene, door, heard
-from tests.session.stage import EVERYTHING, Clock
+from tests.session.stage import EVERYTHING, Clock, rule
 from tests.session.test_http_tunnel import ANY, hello, joined
 
 from portway.config.schema import Rule
+from portway.exchange import Exchange
+from portway.policy.compile import compile_rules
 from portway.protocols.http import tunnel
+from portway.protocols.registry import METHODS
+from portway.recheck import judge_anew
 
 XMPP = b"<?xml version='1.0'?><stream:stream to='here.test' version='1.0'>"
 
@@ -89,3 +95,27 @@ async def test_the_name_of_tls_is_judged_again_too(
         assert await server.the_rest() == (b"", "reset")
         await scene.over()
         assert scene.records[0].facts["ended_rule"] == "closed (test:1)"
+
+
+@pytest.mark.parametrize(("name", "ended"), [("here.test", 0), ("evil.test", 1)])
+async def test_new_rules_are_asked_about_the_name_of_tls_too(
+    name: str, ended: int
+) -> None:
+    async with door(protocol="http", settings=ANY) as scene:
+        client, server = await in_time(scene, name)
+        no = rule("deny", to="evil.test", name="evil")
+        compiled, problems = compile_rules(
+            (no, EVERYTHING), timezone="UTC", protocols=METHODS
+        )
+        assert not problems
+        (gate,) = scene.sessions
+        fresh = replace(scene.services, rules=compiled)
+        open_now = [one for one in scene.services.live if isinstance(one, Exchange)]
+        here = {gate.visitor.session: open_now}
+        doors = [gate.visitor.door]
+        assert await judge_anew([gate], fresh, doors, lambda: here) == (1, ended)
+        if ended:
+            assert await client.the_rest() == (b"", "reset")
+            assert await server.the_rest() == (b"", "reset")
+            await scene.over()
+            assert scene.records[0].facts["ended_rule"] == "evil (test:1)"

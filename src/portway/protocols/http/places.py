@@ -107,9 +107,13 @@ async def leads_to(gate: Gate, host: str, address: IPAddress) -> bool:
 
 
 def judge_name(exchange: Exchange, host: str) -> None:
-    """Ask the rules about *host*, too, which nothing has proven. Raises Refused."""
+    """Ask the rules about *host*, too, which nothing has proven. Raises Refused.
+
+    From now on *exchange* goes by both names.
+    """
     verdict = exchange.decide(replace(exchange.access, host=host))
     if not verdict.allowed:
         exchange.verdict = verdict
         reason = verdict.reason or Reason.DEFAULT
         raise Refused(reason, verdict.because, verdict)
+    exchange.named = host

@@ -106,7 +106,6 @@ class Tunnel:
         "_exchange",
         "_manner",
         "_moved",
-        "_name",
         "_server",
         "_silent",
     )
@@ -125,7 +124,6 @@ class Tunnel:
         self._down: asyncio.Task[None] | None = None
         self._ended: set[Side] = set()  # who has said that nothing more comes
         self._moved = 0  # bytes, when it was last looked at
-        self._name = ""  # that TLS was told, and rules have allowed beside the host's
         self._silent = 0.0  # seconds, as far as is known
         self._clock = Deadline(self._look_after)
         self._clock.set(self._tick)
@@ -211,7 +209,6 @@ class Tunnel:
             return
         exchange.note(sni=name)
         judge_name(exchange, name)
-        self._name = name
 
     async def _hand_over(self, seen: Look) -> bool:
         """Let others serve what is within, if they are for it; say whether they did."""
@@ -262,7 +259,7 @@ class Tunnel:
         """Return what the rules say against it now, by whichever of its names."""
         exchange, access = self._exchange, self._exchange.access
         now = exchange.services.clock()
-        for host in {access.host, self._name or access.host}:
+        for host in {access.host, exchange.named or access.host}:
             verdict = exchange.decide(replace(access, host=host), now)
             if not verdict.allowed:
                 where = f" ({verdict.rule_at})" if verdict.rule else ""
