@@ -37,8 +37,10 @@ Target = tuple[str, int, IPAddress | None]
 NOWHERE: Target = ("", 0, None)
 
 
-def target_of(destination: Endpoint) -> Target:
+def target_of(destination: Endpoint | None) -> Target:
     """Return host, port, and the address if *destination* names one."""
+    if destination is None:
+        return NOWHERE
     literal = destination.address
     address = None if literal is None else fold(literal)
     return destination.host, destination.port, address

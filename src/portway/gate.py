@@ -7,7 +7,7 @@ exchange that was allowed.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -185,14 +185,11 @@ class Gate:
         exchange.close(error)
 
     async def knows(self, user: str) -> bool:
-        """Say whether *user* may be an account. Raises Refused, with its record left.
-
-        The record does not tell the name: it may be one at a server.
-        """
+        """Say whether *user* may be an account. Raises Refused, its record left."""
         try:
             return await self.services.directory.knows(user)
         except Refused as refused:
-            self.leave(refused, "LOGIN")
+            self.leave(refused, "LOGIN")  # of a name that may be a server's, so unnamed
             raise
 
     @contextlib.asynccontextmanager
@@ -225,19 +222,20 @@ class Gate:
         resource: str = "",
         within: Exchange | None = None,
         naming: Naming = PLAIN,
+        facts: Mapping[str, str] = NO_FACTS,
     ) -> Exchange:
         """Ask the policy; the exchange returned must be closed by the caller.
 
         *within* is the exchange whose server this one is about; it stands for the
-        destination. Raises Refused, its record left; UpstreamError, no name is known.
+        destination. *facts* are on record, whatever comes of it. Raises Refused, with
+        its record left; UpstreamError for a name that is needed and not known.
         """
         if not await self.renew():
             raise Refused(Reason.LOGIN)
-        target = None if destination is None else target_of(destination)
-        target = target if within is None else within.target
+        target = within.target if within else target_of(destination)
         exchange = self.draft(action, target, method, resource, naming)
-        if self._said:
-            exchange.note(**self._said)
+        if self._said or facts:
+            exchange.note(**self._said, **facts)
         if within is not None:
             exchange.server_login, exchange.ours = within.server_login, within.ours
         if self.parent is not None:

@@ -140,6 +140,7 @@ async def test_each_request_within_is_judged_and_recorded(world: World) -> None:
         assert (first.outcome, first.protocol, first.rule) == ("ok", "http", "opens")
         assert first.facts["intercepted"] == "true"
         assert (second.outcome, second.rule) == ("refused", "secret")
+        assert second.facts["intercepted"] == "true"
         assert (tunnel.method, tunnel.outcome) == ("CONNECT", "ok")
         assert tunnel.facts["intercepted"] == "true"
         assert tunnel.facts["tls_name"] == "here.test"

@@ -48,6 +48,17 @@ async def test_the_page_has_the_form_that_is_asked_for() -> None:
         assert {r.status for r in scene.records} == {"403"}
 
 
+async def test_the_record_tells_who_asked() -> None:
+    """Of what was refused, too: that is what such records are looked through for."""
+    async with web(rules=(NO,)) as scene:
+        words = ("User-Agent: spy/1", "Referer: http://a.test/b?secret=1")
+        assert (await told(scene, *words))[0] == 403
+        await asyncio.sleep(0)
+        (record,) = scene.records
+        assert record.facts["agent"] == "spy/1"
+        assert record.facts["referer"] == "http://a.test/b"
+
+
 async def test_a_page_is_stored_nowhere_and_runs_nothing() -> None:
     async with web(rules=(NO,)) as scene:
         client = await scene.arrive(ask(scene, "Accept: text/html", path="/?secret=1"))

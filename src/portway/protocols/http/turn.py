@@ -124,6 +124,7 @@ class Turn:
             method=method or self.head.method,
             resource=target.view,
             naming=naming,
+            facts={**self.facts, **facts_of(self.head)},
         )
         try:
             if place is None:
@@ -131,7 +132,6 @@ class Turn:
             elif place.unproven:
                 exchange.note(host_unproven=place.unproven)
                 judge_name(exchange, place.unproven)
-            exchange.note(**self.facts, **facts_of(self.head))
             judge(exchange, self.head, target)
         except BaseException as error:
             if isinstance(error, PortwayError):
