@@ -5,7 +5,7 @@ it is sure; that there is none proves nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from portway.errors import Problem
 from portway.policy.clients import By, Clients
@@ -14,7 +14,11 @@ from portway.policy.rule import Rule
 from portway.policy.rules import Ruleset
 from portway.policy.schedule import MIDNIGHT
 
-BEFORE = 200  # rules that one is compared with: those that take most come first
+Words = tuple[str, ...]  # a rule's ``who``
+
+BEFORE = 200  # rules of a kind that one is compared with: who take most come first
+EVERYONE: Words = ("*",)
+EVERYWHERE = ""  # the key of rules that take any target
 BELOW = "/**"
 RENAMING = frozenset({"*", "manage", "ftp", "ftp:RNFR"})
 LISTING = frozenset({"*", "list", "ftp", "ftp:LIST", "ftp:MLSD", "ftp:NLST"})
@@ -47,19 +51,44 @@ def _problem(rule: Rule, key: str, text: str) -> tuple[int, Problem]:
 def _never_reached(rules: Iterable[Rule]) -> Iterator[tuple[int, Problem]]:
     """Yield the rules all of which an earlier one takes.
 
-    An earlier one is looked at if it is for everyone, or for the same words.
+    An earlier one is looked at if it is for everyone, or for the same words, and if a
+    target of its own may take the first one of the rule's.
     """
-    wide: list[Rule] = []
-    same: defaultdict[tuple[str, ...], list[Rule]] = defaultdict(list)
+    known: defaultdict[tuple[Words, str], list[Rule]] = defaultdict(list)
     for rule in rules:
-        earlier = (*wide[:BEFORE], *same[rule.who.text][:BEFORE])
-        taker = next((one for one in earlier if takes_all(one, rule)), None)
+        who = EVERYONE if rule.who.everyone else rule.who.text
+        keys = [_key(target) for target in rule.to.all] or [EVERYWHERE]
+        taker = _taker(rule, known, who, keys[0])
         if taker is not None:
             text = f'"{rule.name}" never matches: "{taker.name}" ({taker.where}) comes'
             cure = "before it and takes all of it; put it first, or take it out"
             yield _problem(rule, "", f"{text} {cure}")
             continue
-        (wide if rule.who.everyone else same[rule.who.text]).append(rule)
+        for key in {*keys, *_broad(rule.to.all)}:
+            if len(known[who, key]) < BEFORE:
+                known[who, key].append(rule)
+
+
+def _taker(
+    rule: Rule, known: Mapping[tuple[Words, str], list[Rule]], who: Words, key: str
+) -> Rule | None:
+    places = [(by, of) for by in (EVERYONE, who) for of in (EVERYWHERE, key)]
+    earlier = (one for place in places for one in known.get(place, ()))
+    return next((one for one in earlier if takes_all(one, rule)), None)
+
+
+def _key(target: Target) -> str:
+    """Return what another target has in common with it, if one takes the other."""
+    if target.place is Place.NAME:
+        return target.name
+    return target.text if target.place is Place.LIST else f"all {target.place.name}"
+
+
+def _broad(targets: Iterable[Target]) -> tuple[str, ...]:
+    """Return the key of targets that together take whatever there is."""
+    places = [target.place for target in targets if _is_whole(target)]
+    both = Place.OUTSIDE in places and Place.INSIDE in places
+    return (EVERYWHERE,) if both else ()
 
 
 def takes_all(one: Rule, other: Rule) -> bool:
@@ -91,11 +120,10 @@ def _takes_clients(one: Clients, other: Clients) -> bool:
 
 
 def _takes_target(targets: Iterable[Target], other: Target) -> bool:
-    fitting = [target for target in targets if _takes_place(target, other)]
-    if any(_reaches(target, other) for target in fitting):
-        return True
-    everywhere = {target.place for target in targets if _is_whole(target)}
-    return {Place.OUTSIDE, Place.INSIDE} <= everywhere
+    for target in targets:
+        if _reaches(target, other) and _takes_place(target, other):
+            return True
+    return bool(_broad(targets))
 
 
 def _is_whole(target: Target) -> bool:
