@@ -1,8 +1,9 @@
 """What stands behind HTTP and SOCKS proxies: ``python -m bench.origin PORT``.
 
-To ``GET /N`` it gives N zero bytes, 1 KiB or 10 GB; what is no GET it sends back. Not
-here: anything a person could use; field lines are not read. Invariant: one process, one
-epoll loop, nothing blocks, and nothing is made that could be there from the start.
+To ``GET /N`` it gives N zero bytes, 1 KiB or 10 GB; what is no GET it sends back, and
+ends behind a last word. Not here: anything a person could use; field lines are not
+read. Invariant: one process, one epoll loop, nothing blocks, and nothing is made that
+could be there from the start.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ import sys
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+
+from bench.tunnel import LAST_WORD
 
 BLOCK = memoryview(bytes(256 * 1024))
 END = b"\r\n\r\n"
@@ -60,6 +63,8 @@ class Session:
             return
         if not self._buffer and not data.startswith(b"GET "):
             self._stream.send(data)  # less than any socket buffer
+            if data == LAST_WORD:
+                self._close()
             return
         self._buffer += data
         while END in self._buffer and not self._left:

@@ -15,6 +15,9 @@ Shake = Callable[[socket.socket, int], None]
 
 # No protocol begins like this, so that nobody takes it for one.
 WORD = b"\0bench: some 32 bytes go one way\n"
+# The server ends behind it. Who ends first keeps the connection's ports for a minute,
+# and clients, and proxies towards their servers, would run out of theirs.
+LAST_WORD = b"\0last: some 32 bytes go one way.\n"
 
 
 def straight(stream: socket.socket, server: int) -> None:
@@ -61,19 +64,19 @@ def exactly(stream: socket.socket, size: int) -> bytes:
     return data
 
 
-def _exchange(stream: socket.socket) -> None:
-    stream.sendall(WORD)
-    if exactly(stream, len(WORD)) != WORD:
+def _exchange(stream: socket.socket, word: bytes) -> None:
+    stream.sendall(word)
+    if exactly(stream, len(word)) != word:
         raise UnexpectedReplyError("another word came back")
 
 
-def opened(port: int, server: int, shake: Shake) -> socket.socket:
-    """Return a tunnel through which one word has gone there and back."""
+def opened(port: int, server: int, shake: Shake, word: bytes = WORD) -> socket.socket:
+    """Return a tunnel through which *word* has gone there and back."""
     stream = socket.create_connection((LOOPBACK, port), timeout=SECONDS)
     try:
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         shake(stream, server)
-        _exchange(stream)
+        _exchange(stream, word)
     except BaseException:
         stream.close()
         raise
@@ -81,8 +84,13 @@ def opened(port: int, server: int, shake: Shake) -> socket.socket:
 
 
 def once(port: int, target: str) -> None:
-    """Ask by SOCKS 5, exchange one word, and leave; *target* is the server's port."""
-    opened(port, int(target), socks5).close()
+    """Ask by SOCKS 5, exchange one word, and leave behind the server's end.
+
+    *target* is its port.
+    """
+    with opened(port, int(target), socks5, LAST_WORD) as stream:
+        if stream.recv(1):
+            raise UnexpectedReplyError("more came behind the last word")
 
 
 @contextlib.contextmanager

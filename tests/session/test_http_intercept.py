@@ -24,6 +24,8 @@ from portway.model import Reason
 from portway.net.authority import Authority, open_authority, show
 from portway.net.contexts import accepting
 from portway.protocols.http.settings import HttpSettings, Upstream
+from portway.protocols.socks.settings import SocksSettings
+from portway.protocols.socks.settings import Upstream as SocksUpstream
 
 YES = b"HTTP/1.1 200 Connection established\r\n\r\n"
 OPENS = rule(name="opens", intercept=True)
@@ -240,9 +242,17 @@ async def test_a_tunnel_to_an_address_whose_tls_names_nothing(world: World) -> N
         assert (await head_of(server))[0] == b"GET / HTTP/1.1"
 
 
-async def test_socks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", world.servers.ca)
-    async with opening(world, protocol="socks", settings=None) as scene:
+@pytest.mark.parametrize("named", [False, True])
+async def test_socks(
+    named: bool, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Authorities of servers are the machine's, or those that the door names."""
+    settings = None
+    if named:
+        settings = SocksSettings(upstream=SocksUpstream(ca=world.servers.ca))
+    else:
+        monkeypatch.setenv("SSL_CERT_FILE", world.servers.ca)
+    async with opening(world, protocol="socks", settings=settings) as scene:
         client = await scene.arrive(b"\5\1\0")
         assert await heard(client, 2) == b"\5\0"
         await client.say(to_name("here.test", scene.port.number))

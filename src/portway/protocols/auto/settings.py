@@ -28,6 +28,8 @@ SHARED_UPSTREAM = (
     "connect_timeout",
     "via",
     "via_password",
+    "verify",
+    "ca",
     "proxy_protocol",
 )
 

@@ -28,6 +28,8 @@ class Upstream(Struct, frozen=True, kw_only=True):
     connect_timeout: Seconds = Seconds(10.0)
     via: str = ""
     via_password: Secret | None = None
+    verify: bool = True
+    ca: str = ""
     proxy_protocol: Literal["off", "v1", "v2"] = "off"
 
     @property
@@ -43,6 +45,9 @@ class Upstream(Struct, frozen=True, kw_only=True):
         """Yield what is wrong with it."""
         if self.connect_timeout < 1:
             yield Wrong("upstream.connect_timeout", "at least a second")
+        if self.ca and not self.verify:
+            text = "checks no server while verify = false; take one of them out"
+            yield Wrong("upstream.ca", text)
         try:
             parent = self.parent
         except ValueError as error:
@@ -89,6 +94,13 @@ class SocksSettings(ProtocolSettings, frozen=True, kw_only=True):
         if self.upstream.parent is not None:
             yield f"on by {self.upstream.parent}"
 
+    @property
+    def risks(self) -> Iterable[Wrong]:
+        """Yield what leaves a server's side less safe than it looks."""
+        if not self.upstream.verify:
+            text = "false: where TLS is opened, anybody may pass for the server"
+            yield Wrong("upstream.verify", f"{text}; name a ca instead")
+
     def problems(self, listener: Listener) -> Iterable[Wrong]:
         """Yield what is wrong between keys."""
         if listener.mode != "forward":
@@ -117,7 +129,8 @@ class SocksSettings(ProtocolSettings, frozen=True, kw_only=True):
     def with_whole_paths(self, whole: Callable[[str], str]) -> Self:
         """Return it with each path of a file as *whole* makes it."""
         found = {name: whole(getattr(self, name)) for name in _FILES}
-        return structs.replace(self, **found)
+        upstream = structs.replace(self.upstream, ca=whole(self.upstream.ca))
+        return structs.replace(self, upstream=upstream, **found)
 
     @property
     def next_hops(self) -> Iterable[tuple[str, Endpoint]]:

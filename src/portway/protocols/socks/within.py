@@ -47,6 +47,8 @@ class Within:
                 connect_timeout=upstream.connect_timeout,
                 via=upstream.via,
                 via_password=upstream.via_password,
+                verify=upstream.verify,
+                ca=upstream.ca,
                 proxy_protocol=upstream.proxy_protocol,
             ),
         )

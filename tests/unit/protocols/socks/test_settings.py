@@ -64,11 +64,25 @@ def test_keys_that_are_wrong(keys: dict[str, object], named: str) -> None:
         ({"via": "gopher://x"}, "via"),
         ({"via": "ftp://10.0.0.1"}, "via"),
         ({"via_password": Secret("x")}, "via_password"),
+        ({"verify": False, "ca": "ca.pem"}, "ca"),
         ({"via": "socks5://10.0.0.1", "proxy_protocol": "v1"}, "proxy_protocol"),
     ],
 )
 def test_keys_of_the_servers_side(keys: dict[str, object], named: str) -> None:
     assert wrong(by(**keys)) == [f"upstream.{named}"]
+
+
+def test_a_file_that_is_none_is_told_by_its_key(tmp_path: Path) -> None:
+    path = str(tmp_path / "ca.pem")
+    table = listener(by(ca=path))
+    (problem,) = contexts_of(table)[1]
+    assert problem.key == "upstream.ca"
+    assert path in problem.text
+
+
+def test_servers_that_prove_nothing_are_a_risk() -> None:
+    assert [one.key for one in by(verify=False).risks] == ["upstream.verify"]
+    assert not [*by().risks]
 
 
 def test_what_check_says_of_it() -> None:
