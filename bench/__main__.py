@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import report
+from bench import namespace, report
 from bench.bench import FAILURES, Bench
 from bench.peers import doors, haproxy
 from bench.peers.install import ROOT, install_all
@@ -124,6 +124,11 @@ def main() -> int:
     raise_file_limit()
     for failure in install_all():
         print(f"bench: {failure}", file=sys.stderr)
+    try:
+        namespace.enter()
+    except OSError as error:
+        cure = "the ports of this machine may not be enough; root has its own"
+        print(f"bench: no network namespace: {error.strerror}; {cure}", file=sys.stderr)
     peers = _peers(chosen.only)
     size = chosen.size << 20 if chosen.size else FULL_SIZE
     size = min(size, QUICK_SIZE) if chosen.quick else size
